@@ -1,0 +1,1 @@
+"""Who is in front: model manifests, fetching weights, engines."""

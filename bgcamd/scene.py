@@ -1,0 +1,108 @@
+"""What the viewer sees: a background and how it is laid behind the person. Immutable; swapped whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from bgcamd.frame import Plane
+
+
+class Fit(StrEnum):
+    """How a background of another shape fills the frame."""
+
+    COVER = "cover"
+    """scaled to fill, the surplus cut off evenly (the default)"""
+    CONTAIN = "contain"
+    """scaled to fit inside, black bars"""
+    STRETCH = "stretch"
+    """scaled to the frame, shape not kept"""
+    TILE = "tile"
+    """not scaled, repeated from the upper left corner"""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The picture as it is; no network runs."""
+
+
+@dataclass(frozen=True)
+class Remove:
+    """Nothing behind the person: transparent where the output can hold it, else black."""
+
+
+@dataclass(frozen=True)
+class Alpha:
+    """The matte alone, as a grey picture: 0 = background, 255 = person."""
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The room, blurred. strength: 1..100; 100 leaves only large patches of colour."""
+
+    strength: int = 50
+
+
+@dataclass(frozen=True)
+class Colour:
+    """One colour. rgb: three values of 0..255."""
+
+    rgb: tuple[int, int, int] = (0, 177, 64)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A still picture. path: the file as we can read it; name: what the user called it."""
+
+    path: Path
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A moving picture (GIF or video), played in a loop at its own rate. Fields as of Picture."""
+
+    path: Path
+    name: str = ""
+
+
+Background = Keep | Remove | Alpha | Blur | Colour | Picture | Clip
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that ``bgcam set`` can change about the picture.
+
+    mirror flips the camera's picture left to right; a replaced background stays as it is, so that writing
+    on it can be read.
+    """
+
+    background: Background = field(default_factory=Blur)
+    fit: Fit = Fit.COVER
+    mirror: bool = False
+
+
+class Backdrop(Protocol):
+    """A background made ready: planes in the canvas's own format and size."""
+
+    def planes_at(self, time_ns: int) -> tuple[Plane, ...]:
+        """The planes to show at this time of the output; the backdrop's memory, valid until the next call."""
+
+    def close(self) -> None:
+        """Free what it holds (a decoder, a thread); called exactly once, when no longer shown."""
+
+
+@dataclass(frozen=True)
+class PreparedScene:
+    """A scene and its decoded background; ``backdrop`` is None where none is needed (Keep, Remove, Blur, Alpha)."""
+
+    scene: Scene
+    backdrop: Backdrop | None = None
+
+    def close(self) -> None:
+        """Close the backdrop, if there is one."""
+        if self.backdrop is not None:
+            self.backdrop.close()

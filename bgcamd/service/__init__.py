@@ -1,0 +1,1 @@
+"""How the world talks to it: the daemon, its control socket, systemd."""

@@ -1,0 +1,1 @@
+"""Frames in and out: cameras, the loopback device, files, the preview."""
