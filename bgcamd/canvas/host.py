@@ -1,0 +1,151 @@
+"""The canvas on the CPU: OpenCV on memory that is laid out once and used for every frame."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bgcamd.canvas.blend import Blender
+from bgcamd.canvas.blur import RoomBlur
+from bgcamd.canvas.color import solid, yuv_to_rgb
+from bgcamd.canvas.convert import IntoI420, into_rgb
+from bgcamd.canvas.planes import Planes, lay, new_planes
+from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
+from bgcamd.scene import Alpha, Blur, Fit, Keep, PreparedScene, Remove
+
+
+class HostCanvas:
+    """Implements ``frame.Canvas``. Not for two threads at once.
+
+    Parameters
+    ----------
+    size: of every frame that leaves; what comes in another shape is scaled to cover it.
+    format: I420 (video, even sizes) or RGBP (stills, full-resolution colour).
+    color: the meaning of I420 samples.
+    holds_alpha: whether the output can be transparent, so that Remove gives straight colour and alpha.
+    """
+
+    def __init__(
+        self,
+        size: Size,
+        format: PixelFormat = PixelFormat.I420,  # noqa: A002 - the field's standard name
+        *,
+        color: Color = BT601,
+        holds_alpha: bool = False,
+    ) -> None:
+        self.size, self.format, self.color, self.holds_alpha = size, format, color, holds_alpha
+        self._into_i420 = IntoI420(color)
+        self._taken = new_planes(format, size)
+        self._done = new_planes(format, size)
+        self._raw: Planes = self._taken  # a raw frame of another size, or one to be mirrored, is converted here first
+        self._alpha = np.zeros((size.height, size.width), np.uint8)
+        self._blender = Blender(self._taken)
+        self._blur: RoomBlur | None = None  # laid out when first needed
+        self._input = np.zeros((1, 3, 0, 0), np.float32)
+
+    @property
+    def black(self) -> tuple[int, ...]:
+        """The sample of each plane that stands for black."""
+        return solid((0, 0, 0), self.color) if self.format is PixelFormat.I420 else (0, 0, 0)
+
+    def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
+        """See ``frame.Canvas``. Copies everything; ``raw`` may be released at once. Raises SourceError if damaged."""
+        same = raw.size == self.size
+        source = self._taken if same and not mirror else self._raw_planes(raw.size)
+        if self.format is PixelFormat.I420:
+            self._into_i420.convert(raw, source)
+        else:
+            into_rgb(raw, source)
+        if not same:
+            lay(source, self._taken, Fit.COVER, self.black)
+            source = self._taken
+        if mirror:
+            for plane, flipped in zip(source, self._taken, strict=True):
+                cv2.flip(plane, 1, dst=flipped)
+        return self._like(raw, self._taken, None if raw.alpha is None else self._own_alpha(raw.alpha, mirror))
+
+    def _own_alpha(self, alpha: Plane, mirror: bool) -> Plane:
+        """A frame's alpha, scaled and flipped as its planes are."""
+        fitted = np.empty((self.size.height, self.size.width), np.uint8)
+        lay((alpha,), (fitted,), Fit.COVER, (0,))
+        return cv2.flip(fitted, 1) if mirror else fitted
+
+    def _raw_planes(self, size: Size) -> Planes:
+        if self._raw is self._taken or self._raw[0].shape != (size.height, size.width):
+            self._raw = new_planes(self.format, size)
+        return self._raw
+
+    def _like(self, raw: Frame, planes: Planes, alpha: Plane | None) -> Frame:
+        return Frame(
+            planes,
+            self.format,
+            self.size,
+            color=self.color,
+            alpha=alpha,
+            captured_ns=raw.captured_ns,
+            sequence=raw.sequence,
+        )
+
+    def shrink(self, frame: Frame, spec: InputSpec) -> NDArray[np.float32]:
+        """See ``frame.Canvas``. Bilinear from the full size: the networks were trained on such pictures."""
+        small = [cv2.resize(plane, spec.size, interpolation=cv2.INTER_LINEAR) for plane in frame.planes]
+        if frame.format is PixelFormat.I420:
+            small = list(cv2.split(cv2.transform(cv2.merge(small), yuv_to_rgb(frame.color))))
+        if self._input.shape[2:] != small[0].shape:
+            self._input = np.empty((1, 3, *small[0].shape), np.float32)
+        scale = _scale(spec, small)
+        for channel, plane in enumerate(reversed(small) if spec.bgr else small):
+            mean, std = spec.mean[channel], spec.std[channel]
+            out = np.multiply(plane, np.float32(scale / std), out=self._input[0, channel])
+            if mean:
+                out -= np.float32(mean / std)
+        return self._input
+
+    def refine(self, matte: Matte, frame: Frame) -> Plane:
+        """See ``frame.Canvas``. Bilinear, as the networks' own tools do it."""
+        small = cv2.convertScaleAbs(matte.alpha, alpha=255)
+        cv2.resize(small, self.size, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
+        if frame.alpha is not None:
+            cv2.multiply(self._alpha, frame.alpha, dst=self._alpha, scale=1 / 255)
+        return self._alpha
+
+    def compose(self, frame: Frame, alpha: Plane, scene: PreparedScene) -> Frame:
+        """See ``frame.Canvas``."""
+        match scene.scene.background:
+            case Keep():
+                return frame
+            case Alpha():
+                return self._matte_alone(frame, alpha)
+            case Remove() if self.holds_alpha:
+                return self._like(frame, frame.planes, alpha)
+            case Blur(strength):
+                self._blur = self._blur or RoomBlur(self._taken)
+                back = self._blur.blur(frame.planes, alpha, strength)
+            case _:
+                if scene.backdrop is None:
+                    raise TypeError(f"{scene.scene.background} was not prepared")
+                back = scene.backdrop.planes_at(frame.captured_ns)
+        self._blender.over(frame.planes, alpha, back, self._done)
+        return self._like(frame, self._done, None)
+
+    def _matte_alone(self, frame: Frame, alpha: Plane) -> Frame:
+        """The alpha as a grey picture."""
+        if self.format is PixelFormat.RGBP:
+            return Frame((alpha,), PixelFormat.GREY, self.size, captured_ns=frame.captured_ns, sequence=frame.sequence)
+        black, white = self.black[0], solid((255, 255, 255), self.color)[0]
+        cv2.convertScaleAbs(alpha, dst=self._done[0], alpha=(white - black) / 255, beta=black)
+        for chroma in self._done[1:]:
+            chroma.fill(128)
+        return self._like(frame, self._done, None)
+
+    def give(self, done: Frame) -> Frame:
+        """See ``frame.Canvas``. It is in our memory already."""
+        return done
+
+
+def _scale(spec: InputSpec, planes: list[Plane]) -> float:
+    if not spec.scale_to_max:
+        return spec.scale
+    peak = max(int(plane.max()) for plane in planes)
+    return 1 / peak if peak else 0.0

@@ -1,0 +1,99 @@
+"""The capture thread: keeps a camera open, or tries to, and hands on its newest frame."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from bgcamd.errors import BgcamError, SourceError
+from bgcamd.frame import Frame, Source
+from bgcamd.video.mailbox import Latest
+
+_READ_S = 0.25  # how long one wait for a frame lasts; also how soon a pause is noticed
+_HUNG_S = 2.0
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 5.0
+
+
+@dataclass(frozen=True)
+class CaptureState:
+    """What the camera is doing. state: "opening", "live", "waiting" or "off"; why: for "waiting", what is wrong."""
+
+    state: str
+    name: str = ""
+    why: str = ""
+    hint: str = ""
+
+
+class Capture:
+    """Runs from ``start`` until the context is left.
+
+    Parameters
+    ----------
+    open_source: opens the camera; called again, with growing delays, whenever it is lost.
+    mailbox: takes each frame, which is the camera's until released.
+    """
+
+    def __init__(self, open_source: Callable[[], Source], mailbox: Latest[Frame]) -> None:
+        self._open_source, self._mailbox = open_source, mailbox
+        self._stopped, self._paused, self._wake = False, False, threading.Condition()
+        self.state = CaptureState("opening")
+        self._thread = threading.Thread(target=self._run, name="capture")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._wake:
+            self._stopped = True
+            self._wake.notify_all()
+        self._thread.join()
+
+    def pause(self, paused: bool) -> None:
+        """Close the camera (its light goes off), or open it again."""
+        with self._wake:
+            self._paused = paused
+            self._wake.notify_all()
+
+    def _run(self) -> None:
+        delay = _FIRST_DELAY_S
+        while self._wait_until_wanted():
+            self.state = CaptureState("opening", self.state.name)
+            try:
+                with self._open_source() as source:
+                    self._stream(source)
+                delay = _FIRST_DELAY_S
+            except BgcamError as error:
+                if self.state.state == "live":
+                    delay = _FIRST_DELAY_S
+                self.state = CaptureState("waiting", self.state.name, error.message, error.hint)
+                with self._wake:
+                    self._wake.wait_for(lambda: self._stopped or self._paused, delay)
+                delay = min(delay * 2, _LONGEST_DELAY_S)
+
+    def _wait_until_wanted(self) -> bool:
+        """Wait out a pause; False when it is time to end."""
+        with self._wake:
+            if self._paused and not self._stopped:
+                self.state = CaptureState("off", self.state.name)
+            self._wake.wait_for(lambda: self._stopped or not self._paused)
+            return not self._stopped
+
+    def _stream(self, source: Source) -> None:
+        silent = 0.0
+        while not (self._stopped or self._paused):
+            frame = source.read(_READ_S)
+            if frame is not None:
+                silent = 0.0
+                if self.state.state != "live":
+                    self.state = CaptureState("live", source.name)
+                self._mailbox.put(frame)
+                continue
+            silent += _READ_S
+            if silent >= _HUNG_S:
+                raise SourceError(f"{source.name} has sent no picture for {_HUNG_S:.0f} s", "it is opened again")

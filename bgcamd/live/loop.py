@@ -1,0 +1,155 @@
+"""The live loop: newest frame in, picture out, at once. Whatever happens, the outputs go on.
+
+Fails closed: without a valid matte no frame of the room leaves; viewers see a card that says so.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from bgcamd.errors import EngineError, SourceError
+from bgcamd.frame import Frame
+from bgcamd.live.capture import Capture
+from bgcamd.live.outputs import Outputs
+from bgcamd.pipeline import Pipeline
+from bgcamd.scene import PreparedScene
+from bgcamd.video.mailbox import Latest
+
+_CARD_S = 0.1  # a card is written again this often, so that readers go on reading
+_SILENCE_S = 1.0  # after this long without a frame the last picture gives way to a card
+
+T = TypeVar("T")
+
+
+class LiveLoop:
+    """Runs in one thread, ``run``; other threads reach it only through ``submit`` and ``stop``.
+
+    Parameters
+    ----------
+    pipeline, scene: what to show; changed by jobs, which run between two frames.
+    draw_card: title and lines to a frame in the outputs' format, valid until the next call.
+    """
+
+    def __init__(
+        self,
+        *,
+        capture: Capture,
+        mailbox: Latest[Frame],
+        outputs: Outputs,
+        pipeline: Pipeline,
+        scene: PreparedScene,
+        draw_card: Callable[[str, tuple[str, ...]], Frame],
+    ) -> None:
+        self._capture, self._mailbox, self._outputs = capture, mailbox, outputs
+        self.pipeline, self.scene = pipeline, scene
+        self._draw_card = draw_card
+        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._after_write: list[Callable[[], None]] = []
+        self._stopping = False
+        self.paused = False
+        self.fault: EngineError | None = None
+        self.shown: Frame | None = None  # what viewers see now, valid between two frames
+
+    @property
+    def state(self) -> str:
+        """What viewers see: "live"; else a card, because "paused", "hidden" (no matte) or "waiting" (no camera)."""
+        if self.paused:
+            return "paused"
+        if self.fault is not None:
+            return "hidden"
+        return "live" if self._capture.state.state == "live" else "waiting"
+
+    def submit(self, job: Callable[[], T], *, once_shown: bool = False) -> Future[T]:
+        """Run ``job`` between two frames. once_shown: the answer waits for the next picture to be written."""
+        answer: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result = job()
+            except BaseException as error:  # the caller's, not ours
+                answer.set_exception(error)
+                return
+            if once_shown and not self._stopping:
+                self._after_write.append(lambda: answer.set_result(result))
+            else:
+                answer.set_result(result)
+
+        self._jobs.put(run)
+        return answer
+
+    def stop(self) -> None:
+        """End ``run`` after the frame in hand."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until ``stop``."""
+        shown_at = float("-inf")  # when the last live frame was written
+        card_at = float("-inf")
+        while not self._stopping:
+            self._run_jobs()
+            frame = self._mailbox.get(_CARD_S)
+            if frame is not None and self._show(frame):
+                shown_at = time.monotonic()
+                continue
+            now = time.monotonic()
+            overdue = self.state != "live" or now - shown_at >= _SILENCE_S
+            if overdue and now - card_at >= _CARD_S:
+                self._write(self._card())
+                card_at = now
+        self._run_jobs()
+        self._answer()
+
+    def _run_jobs(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return
+            job()
+
+    def _show(self, raw: Frame) -> bool:
+        """Work on one frame; False when there is nothing of it to show."""
+        if self.paused:
+            raw.release()
+            return False
+        captured = raw.captured_ns
+        try:
+            done = self.pipeline.run(raw, self.scene)
+        except SourceError:  # one damaged frame; the last picture stays for a moment
+            self.pipeline.stats.dropped += 1
+            return False
+        except EngineError as error:
+            self.fault = error
+            self.pipeline.engine.reset()
+            return False
+        self.fault = None
+        self._write(done)
+        self.pipeline.stats.written(captured, time.monotonic_ns())
+        return True
+
+    def _write(self, frame: Frame) -> None:
+        self.shown = frame
+        self._outputs.write(frame)
+        self._answer()
+
+    def _answer(self) -> None:
+        """Tell those who wait for what was just written."""
+        waiting, self._after_write = self._after_write, []
+        for answer in waiting:
+            answer()
+
+    def _card(self) -> Frame:
+        if self.paused:
+            return self._draw_card("Camera paused", ("bgcam resume shows the picture again.",))
+        if self.fault is not None:
+            return self._draw_card(
+                "Picture hidden", ("The background can't be removed right now.", "bgcam status says why")
+            )
+        camera = self._capture.state
+        if camera.state == "waiting":
+            return self._draw_card("No camera", (camera.why, camera.hint))
+        return self._draw_card("Starting…", ())

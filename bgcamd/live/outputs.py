@@ -1,0 +1,105 @@
+"""The outputs of the live loop: each is opened when it can be, and opened again after it failed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from bgcamd.errors import BgcamError
+from bgcamd.frame import Frame, Sink
+
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 10.0
+
+
+@dataclass(frozen=True)
+class OutputPlan:
+    """An output as the user asked for it. name: its address; open: opens it, raising BgcamError."""
+
+    name: str
+    open: Callable[[], Sink]
+
+
+class _Slot:
+    """One output and its state; only the loop's thread opens, writes and closes it."""
+
+    def __init__(self, plan: OutputPlan) -> None:
+        self._plan = plan
+        self._sink: Sink | None = None
+        self._delay, self._next_try = _FIRST_DELAY_S, 0.0
+        self.error: BgcamError | None = None
+
+    @property
+    def name(self) -> str:
+        sink = self._sink
+        return sink.name if sink is not None else self._plan.name
+
+    def write(self, frame: Frame) -> None:
+        if self._sink is None and not self._open():
+            return
+        try:
+            if self._sink is not None:
+                self._sink.write(frame)
+                self._delay = _FIRST_DELAY_S
+        except BgcamError as error:
+            self.close(error)
+
+    def _open(self) -> bool:
+        if time.monotonic() < self._next_try:
+            return False
+        try:
+            self._sink = self._plan.open().__enter__()
+        except BgcamError as error:
+            self._failed(error)
+            return False
+        self.error = None
+        return True
+
+    def _failed(self, error: BgcamError) -> None:
+        self.error = error
+        self._next_try = time.monotonic() + self._delay
+        self._delay = min(self._delay * 2, _LONGEST_DELAY_S)
+
+    def close(self, error: BgcamError | None = None) -> None:
+        sink, self._sink = self._sink, None
+        if error is not None:
+            self._failed(error)
+        if sink is None:
+            return
+        try:
+            sink.__exit__(type(error) if error else None, error, None)
+        except BgcamError as late:
+            self._failed(late)
+
+
+class Outputs:
+    """All outputs as one. Closed by leaving the context; the first error of closing is kept in ``problems``."""
+
+    def __init__(self, plans: Sequence[OutputPlan]) -> None:
+        self._slots = [_Slot(plan) for plan in plans]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for slot in self._slots:
+            slot.close()
+
+    def write(self, frame: Frame) -> None:
+        """Write to every output that is open or can be opened now; never raises a BgcamError."""
+        for slot in self._slots:
+            slot.write(frame)
+
+    @property
+    def names(self) -> list[str]:
+        """What each is called, for ``status``."""
+        return [slot.name for slot in self._slots]
+
+    @property
+    def problems(self) -> list[tuple[str, BgcamError]]:
+        """The outputs that do not work now, and why."""
+        return [(slot.name, slot.error) for slot in self._slots if slot.error is not None]

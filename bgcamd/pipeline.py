@@ -1,0 +1,64 @@
+"""One frame, six lines; the same for a photo, a clip and the live camera."""
+
+from __future__ import annotations
+
+from bgcamd.errors import EngineError
+from bgcamd.frame import Canvas, Engine, Frame, InputSpec, Plane, Size
+from bgcamd.scene import Keep, PreparedScene
+from bgcamd.stats import Stats
+
+
+class Pipeline:
+    """A canvas and an engine that fit each other. One thread at a time.
+
+    The parts are borrowed: whoever made them closes them.
+    """
+
+    def __init__(self, canvas: Canvas, engine: Engine, stats: Stats | None = None) -> None:
+        self.canvas = canvas
+        self.stats = stats or Stats()
+        self.engine = engine
+        self._spec: InputSpec = engine.fit(canvas.size)
+        self._mirrored: bool | None = None
+
+    def run(self, raw: Frame, scene: PreparedScene, *, passes: int = 1) -> Frame:
+        """Return what viewers see of ``raw``, which is released as soon as it is copied.
+
+        The frame returned is the canvas's, valid until the next call. passes: how often the network looks, so
+        that a recurrent one settles on a still. Raises SourceError for a damaged frame and EngineError without
+        a valid matte: then there is nothing to show, and the caller must show something else.
+        """
+        canvas, stage = self.canvas, self.stats.stage
+        try:
+            with stage("take"):
+                frame = canvas.take(raw, mirror=scene.scene.mirror)
+        finally:
+            raw.release()
+        if isinstance(scene.scene.background, Keep):
+            with stage("give"):
+                return canvas.give(frame)
+        alpha = self._alpha(frame, scene, passes)
+        with stage("compose"):
+            done = canvas.compose(frame, alpha, scene)
+        with stage("give"):
+            return canvas.give(done)
+
+    def _alpha(self, frame: Frame, scene: PreparedScene, passes: int) -> Plane:
+        if self._mirrored is not scene.scene.mirror:  # the state of a recurrent network is of the other side
+            self._mirrored = scene.scene.mirror
+            self.engine.reset()
+        stage = self.stats.stage
+        with stage("shrink"):
+            small = self.canvas.shrink(frame, self._spec)
+        with stage("infer"):
+            for _ in range(passes):
+                matte = self.engine.infer(small)
+        if not matte.alpha.size:
+            raise EngineError(f"{self.engine.name} gave an empty matte")
+        with stage("refine"):
+            return self.canvas.refine(matte, frame)
+
+
+def fit_to(size: Size | None, natural: Size) -> Size:
+    """The size to work in: the one asked for, or the source's own with even sides."""
+    return size or Size(max(natural.width & ~1, 2), max(natural.height & ~1, 2))
