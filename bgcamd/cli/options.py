@@ -1,0 +1,144 @@
+"""The options that several commands share, made from the table of settings."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from bgcamd import settings
+from bgcamd.errors import UsageError
+from bgcamd.scene import Alpha, Blur
+from bgcamd.settings import SETTINGS, SceneChange, Setting
+from bgcamd.values import COLOURS
+
+Command = Callable[..., Any]
+
+
+def scene_options(*, alpha: bool = False) -> Callable[[Command], Command]:
+    """Add --replace, --blur, --color, --remove, --keep, --fit and --mirror to a command, and --alpha if asked.
+
+    The command is called with ``change``, a ``SceneChange``. A file that can't be read, a colour that is none or
+    two backgrounds at once raise UsageError before that.
+    """
+    rows = [row for row in SETTINGS if row.name.startswith("scene.")]
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def called(*args: Any, **given: Any) -> Any:
+            asked = {row.key: given.pop(row.key) for row in rows}
+            shown = {"alpha": Alpha()} if given.pop("alpha", False) else {}
+            return command(*args, change=_change(rows, asked, shown), **given)
+
+        options = [_scene_option(row) for row in rows]
+        if alpha:
+            options.append(click.option("--alpha", is_flag=True, help="Show the matte alone, in grey."))
+        return _with(options, called)
+
+    return decorate
+
+
+def daemon_options(command: Command) -> Command:
+    """Add --config and an option for each setting that has one, but for the scene's.
+
+    The command is called with ``config`` (Path or None) and ``overrides``, for ``settings.load_settings``.
+    """
+    rows = [row for row in SETTINGS if row.option and not row.name.startswith("scene.")]
+
+    @functools.wraps(command)
+    def called(*args: Any, config: str | None, **given: Any) -> Any:
+        overrides = {row.name: given.pop(_variable(row)) for row in rows}
+        return command(*args, config=None if config is None else Path(config), overrides=overrides, **given)
+
+    config = "Read this settings file and no other."
+    options = [click.option("--config", metavar="FILE", help=config, shell_complete=_completion(None))]
+    return _with(options + [_daemon_option(row) for row in rows], called)
+
+
+def _with(options: list[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):  # the last applied comes first in --help
+        command = option(command)
+    return command
+
+
+def _change(rows: list[Setting], asked: Mapping[str, Any], shown: Mapping[str, Any]) -> SceneChange:
+    found = dict(shown)
+    for row in rows:
+        if asked[row.key] is None or (asked[row.key] is False and row.key != "mirror"):
+            continue
+        try:
+            found[row.key] = row.from_option(asked[row.key])
+        except ValueError as error:
+            raise UsageError(f"{row.option}: {error}") from error
+    try:
+        return settings.scene_change(found)
+    except ValueError as error:
+        names = str(error).split(" and ")
+        raise UsageError(" and ".join(f"--{name}" for name in names) + " can't be shown at once", "name one") from error
+
+
+def _scene_option(row: Setting) -> Callable[[Command], Command]:
+    if isinstance(row.default, bool):
+        return click.option(row.option, row.key, is_flag=True, default=None, help=_sentence(row.help))
+    kind = _OptionalNumber if row.metavar == "[N]" else click.Option
+    return click.option(
+        row.option, row.key, cls=kind, metavar=row.metavar, help=_sentence(row.help), shell_complete=_completion(row)
+    )
+
+
+def _daemon_option(row: Setting) -> Callable[[Command], Command]:
+    default = ", ".join(row.default) if isinstance(row.default, list) else row.default
+    return click.option(
+        row.option,
+        _variable(row),
+        multiple=isinstance(row.default, list),
+        metavar=row.metavar,
+        help=f"{_sentence(row.help)}  [default: {default}]",
+        shell_complete=_completion(row),
+    )
+
+
+class _OptionalNumber(click.Option):
+    """An option whose number may be left out: ``--blur in.jpg out.jpg`` is the default strength, and two arguments.
+
+    Click's own optional value would take "in.jpg" as the strength, so the number is put in before it parses.
+    """
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let ``parser`` see this option always with a number."""
+        super().add_to_parser(parser, ctx)
+        parse = parser.parse_args
+        parser.parse_args = lambda args: parse(args=self._completed(args))
+
+    def _completed(self, args: list[str]) -> list[str]:
+        done: list[str] = []
+        for arg, following in zip(args, [*args[1:], ""], strict=True):
+            bare = arg in self.opts and "--" not in done and not re.match(r"-?[0-9]+$", following)
+            done.append(f"{arg}={Blur().strength}" if bare else arg)
+        return done
+
+
+def _completion(row: Setting | None) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """Complete an option's value: its choices, a colour's name, or the name of a file; ``None`` is --config."""
+
+    def complete(_context: click.Context, _option: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        words = list(COLOURS) if row is not None and row.key == "color" else list(row.choices) if row else []
+        if words:
+            return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+        number = row is not None and type(row.default) is int
+        return [] if number else [CompletionItem(incomplete, type="file")]
+
+    return complete
+
+
+def _variable(row: Setting) -> str:
+    return row.name.replace(".", "_")
+
+
+def _sentence(phrase: str) -> str:
+    return phrase[0].upper() + phrase[1:] + "."

@@ -1,0 +1,73 @@
+"""Where the settings file is, and what is written in it, as dotted names."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Collection
+from difflib import get_close_matches
+from pathlib import Path
+
+from bgcamd.errors import SettingsError
+
+
+def find(named: Path | None) -> Path | None:
+    """Return the file to read, or None where there is none.
+
+    ``named`` (from --config), else $BGCAMD_CONFIG, is taken as it is, there or not; else the user's
+    ~/.config/bgcamd/bgcamd.toml, else /etc/bgcamd/bgcamd.toml. One file is read; they are not merged.
+    """
+    if chosen := named or os.environ.get("BGCAMD_CONFIG"):
+        return Path(chosen)
+    xdg = os.environ.get("XDG_CONFIG_HOME", "")
+    user = Path(xdg) if xdg.startswith("/") else Path.home() / ".config"
+    places = [folder / "bgcamd" / "bgcamd.toml" for folder in (user, Path("/etc"))]
+    return next((place for place in places if os.access(place, os.F_OK)), None)
+
+
+def read(path: Path, known: Collection[str]) -> dict[str, object]:
+    """Return what the file says, by dotted name ("camera.size"), each one of ``known``.
+
+    Raises SettingsError where the file can't be read, is no TOML, or names what is not known.
+    """
+    given: dict[str, object] = {}
+    sections = {name.partition(".")[0] for name in known}
+    for section, table in _parse(path).items():
+        if section in sections and not isinstance(table, dict):
+            raise SettingsError(f"{path}: {section}: must be a section", f"write [{section}], and its settings below")
+        names = [f"{section}.{key}" for key in table] if isinstance(table, dict) else [section]
+        if unknown := next((name for name in names if name not in known), None):
+            raise SettingsError(f"{path}: {unknown}: no such setting", _advice(unknown, known))
+        if section not in sections:
+            raise SettingsError(f"{path}: [{section}]: no such section", _advice(section, sections))
+        given.update(zip(names, table.values(), strict=True))
+    return given
+
+
+def _parse(path: Path) -> dict[str, object]:
+    try:
+        content = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{path}: not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: can't be read: {error.strerror}", "name another file with --config") from error
+    try:
+        return tomllib.loads(content)
+    except RecursionError as error:
+        raise SettingsError(f"{path}: nested too deeply") from error
+    except ValueError as error:  # also what Python's own number and date types refuse
+        where = re.search(r" \(at line (\d+), .*\)$| \(at end of document\)$", str(error))
+        line = (where and where[1]) or str(content.count("\n") + 1)
+        reason = str(error)[: where.start()] if where else str(error)
+        raise SettingsError(f"{path}:{line}: {reason}", "TOML is described at https://toml.io") from error
+
+
+def _advice(name: str, known: Collection[str]) -> str:
+    """Name the likely right form: the same key in another section, else what is spelt alike, else all there is."""
+    key = name.rpartition(".")[2]
+    alike = [each for each in known if each.rpartition(".")[2] == key] or get_close_matches(name, known, 1)
+    if alike:
+        return f"did you mean {alike[0]}?"
+    sections = {each.partition(".")[0] for each in known}
+    return "the sections are " + ", ".join(sorted(sections))
