@@ -1,0 +1,129 @@
+"""Pictures that clients hand over: copied into the state folder, so that nobody can change or take them away later.
+
+A client's word counts for nothing here: its descriptor must be of a regular file of a bounded size, its name is
+cleaned, what the bytes are is told by the bytes. A file is named after its content: ``<sha256[:16]><suffix>``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from bgcamd.errors import InputError, OutputError
+from bgcamd.scene import Clip, Picture, Scene
+
+MAX_BYTES = 512 << 20
+"""The largest picture or clip taken."""
+
+Kind = Callable[[Path, str], Picture | Clip]
+"""Tells by content what a file is, and keeps the name given. Raises InputError where it is neither."""
+
+_CHUNK = 1 << 20
+_OURS = re.compile(r"[0-9a-f]{16}(\.[a-z0-9]{1,8})?")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A picture that came, copied under a passing name. name: the client's, cleaned."""
+
+    part: Path
+    digest: str
+    name: str
+
+
+class Backgrounds:
+    """The folder of backgrounds, which has no other user. Made when the first one comes."""
+
+    def __init__(self, folder: Path, kind: Kind) -> None:
+        self._folder = folder
+        self._kind = kind
+        for part in folder.glob(".*.part"):  # of a daemon that died while copying
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+    @contextlib.contextmanager
+    def receive(self, fd: int, name: str) -> Iterator[Arrival]:
+        """Copy what ``fd`` is open on, and close ``fd``; the copy is gone after the block unless it was settled.
+
+        Raises InputError (not a regular file, empty, too big, unreadable), OutputError (no room).
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.callback(os.close, fd)
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                out = stack.enter_context(
+                    tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", suffix=".part", delete=False)
+                )
+                stack.callback(Path(out.name).unlink, missing_ok=True)
+                digest = _copy(fd, out.file, name)
+                out.flush()
+                os.fsync(out.fileno())
+            except OSError as error:
+                raise OutputError(
+                    f"the picture can't be stored in {self._folder}: {error.strerror}",
+                    "make room there, or see its owner",
+                ) from error
+            yield Arrival(Path(out.name), digest, cleaned(name))
+
+    def settle(self, arrival: Arrival) -> Picture | Clip:
+        """Give the copy its lasting name and say what it is. Raises InputError; ``prune`` then removes it."""
+        path = self._folder / (arrival.digest[:16] + _suffix(arrival.name))
+        arrival.part.replace(path)
+        return self._kind(path, arrival.name)
+
+    def prune(self, live: Scene) -> None:
+        """Remove every settled background but that of ``live``."""
+        shown = live.background.path if isinstance(live.background, Picture | Clip) else None
+        for path in self._folder.glob("*"):
+            if _OURS.fullmatch(path.name) and path != shown:
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:
+                    _log.warning("an unused background stays: %s", error)
+
+
+def cleaned(name: str) -> str:
+    """What we call a client's file: its last path component, printable, at most 100 characters."""
+    last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return "".join(c for c in last if c.isprintable())[:100].strip() or "picture"
+
+
+def _suffix(name: str) -> str:
+    suffix = Path(name).suffix.lower()
+    return suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else ""
+
+
+def _copy(fd: int, out: IO[bytes], name: str) -> str:
+    """Copy from the start, leaving the sender's file offset alone; return the SHA-256 in hex."""
+    name = cleaned(name)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{name} is not a regular file", "give a picture, GIF or video file")
+    digest = hashlib.sha256()
+    size = 0
+    while chunk := _read(fd, size, name):
+        size += len(chunk)
+        if size > MAX_BYTES or status.st_size > MAX_BYTES:
+            raise InputError(f"{name} is larger than {MAX_BYTES >> 20} MiB", "make it smaller or shorter")
+        digest.update(chunk)
+        out.write(chunk)
+    if not size:
+        raise InputError(f"{name} is empty", "give a picture, GIF or video file")
+    return digest.hexdigest()
+
+
+def _read(fd: int, offset: int, name: str) -> bytes:
+    try:
+        return os.pread(fd, _CHUNK, offset)
+    except OSError as error:
+        raise InputError(f"{name} can't be read: {error.strerror}", "open it for reading") from error

@@ -1,0 +1,182 @@
+"""The client of the control socket. Imports no more than it must: ``bgcam status`` starts at once."""
+
+from __future__ import annotations
+
+import grp
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bgcamd import __version__
+from bgcamd.errors import BgcamError, ControlError
+from bgcamd.paths import service_socket, user_socket
+from bgcamd.service import faults
+from bgcamd.service.varlink import Channel, Descriptors, Message, WireError
+
+_START = "start it: `bgcamd`, or `systemctl start bgcamd` for the system's"
+_HUNG = "`bgcam status` tells how it is; its log: `journalctl -u bgcamd`, or the terminal where it runs"
+_RESTART = "restart it: `bgcam stop`, then `bgcamd`, or `systemctl restart bgcamd`"
+_CONNECT_S = 5.0
+_SERVICE = "org.varlink.service"
+_UNKNOWN = {f"{_SERVICE}.{name}" for name in ("InterfaceNotFound", "MethodNotFound", "MethodNotImplemented")}
+
+
+def find_socket(given: Path | None = None) -> Path:
+    """The socket to talk to: ``given``, $BGCAMD_SOCKET, this user's daemon's if it is there, else the service's."""
+    if given is not None:
+        return given
+    if chosen := os.environ.get("BGCAMD_SOCKET"):
+        return Path(chosen)
+    return user_socket() if user_socket().exists() else service_socket()
+
+
+class Client:
+    """A connection to a daemon; one call at a time.
+
+    Raises ControlError, here and below, when the daemon is not there, does not answer, or is of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._channel = Channel(_connected(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._channel.close()
+
+    def call(
+        self,
+        method: str,
+        parameters: Mapping[str, object] | None = None,
+        fds: Sequence[int] = (),
+        *,
+        timeout_s: float = 5.0,
+    ) -> tuple[dict[str, object], Descriptors]:
+        """Call a method; return its reply, and the descriptors with it, which are the caller's to close.
+
+        ``fds`` stay the caller's. Raises the BgcamError that an error of org.bgcam stands for.
+        """
+        self._send({"method": method, "parameters": dict(parameters or {})}, fds, timeout_s)
+        message = self._receive(method, timeout_s)
+        return self._parameters(method, message), message.fds
+
+    def stream(
+        self, method: str, parameters: Mapping[str, object] | None = None, *, timeout_s: float = 5.0
+    ) -> Iterator[dict[str, object]]:
+        """Call a method with "more"; yield every reply until the last. Each must come within ``timeout_s``."""
+        self._send({"method": method, "parameters": dict(parameters or {}), "more": True}, (), timeout_s)
+        continues = True
+        while continues:
+            message = self._receive(method, timeout_s)
+            message.fds.close()
+            yield self._parameters(method, message)
+            continues = message.body.get("continues") is True
+
+    def wait_closed(self, timeout_s: float) -> bool:
+        """Wait until the daemon closes the connection; False where it has not in time."""
+        return self._channel.hung_up(timeout_s)
+
+    def _send(self, body: Mapping[str, object], fds: Sequence[int], timeout_s: float) -> None:
+        try:
+            self._channel.send(body, fds, timeout_s=timeout_s)
+        except BrokenPipeError:
+            pass  # it closed on us, but said why: the reply is there to read
+        except TimeoutError:
+            raise self._silent(f"take {body['method']}", timeout_s) from None
+        except OSError as error:
+            raise self._gone() from error
+
+    def _receive(self, method: str, timeout_s: float) -> Message:
+        try:
+            message = self._channel.receive(timeout_s)
+        except TimeoutError:
+            raise self._silent(f"answer {method}", timeout_s) from None
+        except WireError as error:
+            raise ControlError(f"what answers on {self._path} is no bgcamd: {error.message}", _RESTART) from error
+        except OSError as error:
+            raise self._gone() from error
+        if message is None:
+            raise self._gone()
+        return message
+
+    def _silent(self, what: str, timeout_s: float) -> ControlError:
+        return ControlError(f"bgcamd on {self._path} did not {what} within {timeout_s:g} s", _HUNG)
+
+    def _gone(self) -> ControlError:
+        return ControlError(f"bgcamd on {self._path} closed the connection", _HUNG)
+
+    def _parameters(self, method: str, message: Message) -> dict[str, object]:
+        """The reply's parameters. Raises the error that the reply stands for."""
+        parameters = message.body.get("parameters") or {}
+        error = message.body.get("error")
+        if error is None and isinstance(parameters, dict):
+            return parameters
+        message.fds.close()
+        if not isinstance(error, str) or not isinstance(parameters, dict):
+            raise ControlError(f"what answers on {self._path} is no bgcamd: a reply that makes no sense", _RESTART)
+        raise faults.from_wire(error, parameters) or self._refused(method, error, parameters)
+
+    def _refused(self, method: str, error: str, parameters: Mapping[str, object]) -> BgcamError:
+        """An error of org.varlink.service, or one of a daemon newer than we are."""
+        if error == f"{_SERVICE}.PermissionDenied":
+            return _denied(self._path)
+        if not method.startswith(_SERVICE):
+            reply, fds = self.call(f"{_SERVICE}.GetInfo")
+            fds.close()
+            theirs = str(reply.get("version"))
+            if _order(theirs) != _order(__version__):
+                age = "older" if _order(theirs) < _order(__version__) else "newer"
+                return ControlError(f"the daemon is {age} (daemon {theirs}, bgcam {__version__})", _RESTART)
+        what = "does not know" if error in _UNKNOWN else "refuses"
+        details = ", ".join(str(value) for value in parameters.values())
+        return ControlError(f"bgcamd on {self._path} {what} {method} ({error.rpartition('.')[2]}: {details})", _RESTART)
+
+
+def _connected(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(_CONNECT_S)
+    try:
+        sock.connect(os.fspath(path))
+    except OSError as error:
+        sock.close()
+        raise _unreachable(path, error) from error
+    return sock
+
+
+def _unreachable(path: Path, error: OSError) -> ControlError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ControlError(f"no bgcamd is running: there is no socket {path}", _START)
+    if isinstance(error, ConnectionRefusedError):
+        return ControlError(f"no bgcamd is running: nobody answers on {path}", _START)
+    if isinstance(error, PermissionError):
+        return _denied(path)
+    if isinstance(error, BlockingIOError | TimeoutError):
+        return ControlError(f"bgcamd on {path} takes no more clients", _HUNG)
+    return ControlError(f"can't connect to {path}: {error.strerror or error}", "see --socket and $BGCAMD_SOCKET")
+
+
+def _denied(path: Path) -> ControlError:
+    return ControlError(f"you may not talk to bgcamd on {path}", _how_to_join(path))
+
+
+def _how_to_join(path: Path) -> str:
+    """Advice by the socket's mode: its group, or its owner."""
+    try:
+        status = path.stat()
+        if status.st_mode & 0o020:
+            return f"join its group: `sudo usermod -aG {grp.getgrgid(status.st_gid).gr_name} $USER`, then log in again"
+    except (OSError, KeyError):
+        pass
+    return "it belongs to another user: start your own with `bgcamd`"
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d{1,9}", version))

@@ -1,0 +1,218 @@
+"""The methods of org.bgcam: what ``org.bgcam.varlink`` describes, on top of whoever implements ``Controls``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from bgcamd.errors import UsageError
+from bgcamd.scene import Background, Blur, Fit, Keep, Remove, Scene
+from bgcamd.service.backgrounds import Arrival, Backgrounds
+from bgcamd.service.dispatch import Call, Interface, Method, Reply
+from bgcamd.service.state import Saved, colour_from_hex, save, scene_to_dict
+
+INTERFACE = "org.bgcam"
+MIN_INTERVAL_MS, MAX_INTERVAL_MS = 50, 60_000
+_log = logging.getLogger(__name__)
+
+
+class Controls(Protocol):
+    """What the daemon lets its clients do. Called from any thread; ``apply`` never twice at once."""
+
+    @property
+    def scene(self) -> Scene:
+        """The scene that is live."""
+
+    def status(self) -> dict[str, object]:
+        """org.bgcam's type Status; numbers that are not known are None, never NaN."""
+
+    def apply(self, scene: Scene, model: str | None) -> None:
+        """Make ``scene``, and ``model`` unless None, live; return when they are.
+
+        Raises BgcamError; what was live before then stays.
+        """
+
+    def pause(self) -> None:
+        """Turn the camera off."""
+
+    def resume(self) -> None:
+        """Turn the camera on again."""
+
+    def snapshot(self) -> bytes:
+        """The picture that viewers see now, as a PNG. Raises BgcamError."""
+
+    def stop(self) -> None:
+        """Ask the daemon to end; returns at once, so that the caller still gets its answer."""
+
+
+class Control:
+    """org.bgcam for one daemon; ``interface`` is what the server serves.
+
+    Parameters
+    ----------
+    controls: the daemon.
+    backgrounds: where clients' pictures are kept.
+    state_file: where the scene is saved after every change.
+    model: the model's name as it was loaded from ``state_file``, saved again until a client names another.
+    """
+
+    def __init__(
+        self, controls: Controls, backgrounds: Backgrounds, state_file: Path, model: str | None = None
+    ) -> None:
+        self._controls = controls
+        self._backgrounds = backgrounds
+        self._state_file = state_file
+        self._model = model
+        self._changing = threading.Lock()
+        methods: dict[str, Method] = {
+            "GetStatus": self._get_status,
+            "Monitor": self._monitor,
+            "Set": self._set,
+            "Pause": self._pause,
+            "Resume": self._resume,
+            "Snapshot": self._snapshot,
+            "Stop": self._stop,
+        }
+        self.interface = Interface(INTERFACE, methods)
+
+    def _get_status(self) -> Reply:
+        return Reply({"status": self._controls.status()})
+
+    def _monitor(self, call: Call, *, interval_ms: int | None = None) -> Iterator[Reply]:
+        interval = 1000 if interval_ms is None else interval_ms
+        if not MIN_INTERVAL_MS <= interval <= MAX_INTERVAL_MS:
+            raise UsageError(f"interval_ms is {interval}, must be {MIN_INTERVAL_MS}..{MAX_INTERVAL_MS}")
+        while call.more:
+            yield Reply({"status": self._controls.status()}, continues=True)
+            if call.left(interval / 1000):
+                break
+        yield Reply({"status": self._controls.status()})
+
+    def _set(
+        self,
+        call: Call,
+        *,
+        replace: int | None = None,
+        name: str | None = None,
+        blur: int | None = None,
+        color: str | None = None,
+        remove: bool | None = None,
+        keep: bool | None = None,
+        fit: str | None = None,
+        mirror: bool | None = None,
+        model: str | None = None,
+    ) -> Reply:
+        background = _background(blur, color, remove, keep)
+        if replace is not None and background is not None:
+            raise _two_backgrounds()
+        if replace is None and name is not None:
+            raise UsageError("a name without a picture", "pass the picture's descriptor as replace")
+        chosen_fit = None if fit is None else _fit(fit)
+        with self._received(call, replace, name or "") as arrival, self._changing:
+            return self._change(arrival, background, chosen_fit, mirror, model)
+
+    def _received(self, call: Call, index: int | None, name: str) -> AbstractContextManager[Arrival | None]:
+        """The picture that came with the call; copied before any lock is held, since a slow disk may be behind it."""
+        if index is None:
+            return nullcontext()
+        try:
+            fd = call.fds.take(index)
+        except LookupError as error:
+            raise UsageError(f"replace is {index}, but {error}", "send the picture's descriptor along") from None
+        return self._backgrounds.receive(fd, name)
+
+    def _change(
+        self,
+        arrival: Arrival | None,
+        background: Background | None,
+        fit: Fit | None,
+        mirror: bool | None,
+        model: str | None,
+    ) -> Reply:
+        try:
+            old = self._controls.scene
+            if arrival is not None:
+                background = self._backgrounds.settle(arrival)
+            scene = replace(
+                old,
+                background=old.background if background is None else background,
+                fit=old.fit if fit is None else fit,
+                mirror=old.mirror if mirror is None else mirror,
+            )
+            self._controls.apply(scene, model)
+            self._model = self._model if model is None else model
+            self._save(scene)
+            return Reply({"scene": scene_to_dict(scene)})
+        finally:
+            self._backgrounds.prune(self._controls.scene)
+
+    def _save(self, scene: Scene) -> None:
+        """A full disk is no reason to take back what is live."""
+        try:
+            save(self._state_file, Saved(scene, self._model))
+        except OSError as error:
+            _log.warning("the scene is live, but will not outlive a restart: %s", error)
+
+    def _pause(self) -> Reply:
+        self._controls.pause()
+        return Reply()
+
+    def _resume(self) -> Reply:
+        self._controls.resume()
+        return Reply()
+
+    def _snapshot(self) -> Reply:
+        return Reply({"picture": 0}, fds=(_in_memory(self._controls.snapshot()),))
+
+    def _stop(self) -> Reply:
+        self._controls.stop()
+        return Reply()
+
+
+def _background(blur: int | None, color: str | None, remove: bool | None, keep: bool | None) -> Background | None:
+    """The background that the parameters name, None where they name none."""
+    named: list[Background] = []
+    if blur is not None:
+        if not 1 <= blur <= 100:
+            raise UsageError(f"blur is {blur}, must be 1..100")
+        named.append(Blur(blur))
+    if color is not None:
+        try:
+            named.append(colour_from_hex(color))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+    named += [Remove()] if remove else []
+    named += [Keep()] if keep else []
+    if len(named) > 1:
+        raise _two_backgrounds()
+    return named[0] if named else None
+
+
+def _two_backgrounds() -> UsageError:
+    return UsageError("two backgrounds at once", "give one of replace, blur, color, remove, keep")
+
+
+def _fit(text: str) -> Fit:
+    try:
+        return Fit(text)
+    except ValueError:
+        raise UsageError(f"fit is {text[:40]!r}", f"must be one of {', '.join(Fit)}") from None
+
+
+def _in_memory(content: bytes) -> int:
+    """A descriptor of an anonymous file that holds ``content``, its offset at the start."""
+    fd = os.memfd_create("bgcamd-snapshot", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
