@@ -63,6 +63,11 @@ class LiveLoop:
             return "hidden"
         return "live" if self._capture.state.state == "live" else "waiting"
 
+    @property
+    def displaced(self) -> int:
+        """Frames that the camera made and nobody saw, because a newer one was there."""
+        return self._mailbox.displaced
+
     def submit(self, job: Callable[[], T], *, once_shown: bool = False) -> Future[T]:
         """Run ``job`` between two frames. once_shown: the answer waits for the next picture to be written."""
         answer: Future[T] = Future()

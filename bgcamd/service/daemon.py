@@ -1,0 +1,160 @@
+"""The daemon as its control socket sees it: one scene, one model, changed whole and answered when live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+
+from bgcamd import __version__
+from bgcamd.errors import ControlError
+from bgcamd.frame import Canvas, Engine, Frame
+from bgcamd.live.capture import Capture
+from bgcamd.live.loop import LiveLoop
+from bgcamd.live.outputs import Outputs
+from bgcamd.pipeline import Pipeline
+from bgcamd.scene import PreparedScene, Scene
+from bgcamd.service.state import scene_to_dict
+from bgcamd.stats import Stats
+
+_SWAP_S = 20.0  # a frame on a loaded machine takes a fraction of this
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network in use. name: as the user wrote it; why: why this engine was chosen."""
+
+    name: str
+    engine: Engine
+    why: str
+
+
+class Daemon:
+    """Implements ``control.Controls`` on a running ``LiveLoop``; every method may be called by any thread.
+
+    Parameters
+    ----------
+    prepare: makes a scene ready for the canvas. Slow, raises InputError.
+    open_model: opens a model by name. Slow, raises ModelError or EngineError.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: LiveLoop,
+        canvas: Canvas,
+        capture: Capture,
+        outputs: Outputs,
+        model: Model,
+        prepare: Callable[[Scene], PreparedScene],
+        open_model: Callable[[str], Model],
+    ) -> None:
+        self._loop, self._canvas, self._capture, self._outputs = loop, canvas, capture, outputs
+        self._model = model
+        self._prepare, self._open_model = prepare, open_model
+
+    @property
+    def scene(self) -> Scene:
+        """What viewers see now."""
+        return self._loop.scene.scene
+
+    @property
+    def model(self) -> Model:
+        """The network in use; whoever ends the daemon closes its engine."""
+        return self._model
+
+    def apply(self, scene: Scene, model: str | None) -> None:
+        """Show ``scene``, by ``model`` if named; returns when viewers have it.
+
+        Raises a BgcamError when something can't be made ready; what was shown before then stays.
+        """
+        wanted = None if model is None or model == self._model.name else self._open_model(model)
+        try:
+            self._swap(self._made_ready(scene), wanted)
+        except BaseException:
+            if wanted is not None:
+                wanted.engine.__exit__(None, None, None)
+            raise
+
+    def _made_ready(self, scene: Scene) -> PreparedScene:
+        now = self._loop.scene
+        if (scene.background, scene.fit) == (now.scene.background, now.scene.fit):
+            return PreparedScene(scene, now.backdrop)  # a clip plays on
+        return self._prepare(scene)
+
+    def _swap(self, ready: PreparedScene, wanted: Model | None) -> None:
+        loop, old_scene, old_model = self._loop, self._loop.scene, self._model
+        pipeline = None if wanted is None else Pipeline(self._canvas, wanted.engine, Stats())
+
+        def swap() -> None:
+            loop.scene = ready
+            if pipeline is not None:
+                loop.pipeline = pipeline
+
+        loop.submit(swap, once_shown=True).result(_SWAP_S)
+        if old_scene.backdrop is not ready.backdrop:
+            old_scene.close()
+        if wanted is not None:
+            self._model = wanted
+            old_model.engine.__exit__(None, None, None)
+
+    def pause(self) -> None:
+        """Close the camera and show a card, until ``resume``; returns when viewers have it."""
+        self._set_paused(True)
+
+    def resume(self) -> None:
+        """Show the camera again."""
+        self._set_paused(False)
+
+    def _set_paused(self, paused: bool) -> None:
+        def switch() -> None:
+            self._loop.paused = paused
+
+        self._loop.submit(switch, once_shown=paused).result(_SWAP_S)
+        self._capture.pause(paused)
+
+    def snapshot(self) -> bytes:
+        """The picture that viewers see now, as a PNG file."""
+        shown = self._loop.submit(self._copy_shown).result(_SWAP_S)
+        return cv2.imencode(".png", cv2.cvtColor(shown, cv2.COLOR_YUV2BGR_I420))[1].tobytes()
+
+    def _copy_shown(self) -> cv2.typing.MatLike:
+        frame: Frame | None = self._loop.shown
+        if frame is None:
+            raise ControlError("nothing has been shown yet", "try again in a moment")
+        block = frame.planes[0].base
+        if block is None:
+            raise TypeError("a canvas's planes lie in one block")
+        return block.copy()
+
+    def stop(self) -> None:
+        """End the daemon after the frame in hand."""
+        self._loop.stop()
+
+    def status(self) -> dict[str, object]:
+        """org.bgcam's type Status: what ``bgcam status --json`` prints."""
+        stats, camera = self._loop.pipeline.stats, self._capture.state
+        problems = [str(error) for _, error in self._outputs.problems]
+        if camera.why:
+            problems.insert(0, f"{camera.why} ({camera.hint})" if camera.hint else camera.why)
+        if self._loop.fault is not None:
+            problems.insert(0, str(self._loop.fault))
+        return {
+            "state": self._loop.state,
+            "version": __version__,
+            "camera": camera.name or "none",
+            "output": ", ".join(self._outputs.names),
+            "size": str(self._canvas.size),
+            "model": self._model.name,
+            "engine": self._model.engine.name,
+            "why": self._model.why,
+            "fps": stats.fps(time.monotonic_ns()),
+            "stages": stats.stages(),
+            "age_ms": stats.age_ms(),
+            "frames": stats.frames,
+            "dropped": stats.dropped + self._loop.displaced,
+            "problems": problems,
+            "scene": scene_to_dict(self.scene),
+        }
