@@ -1,0 +1,109 @@
+"""Media files as libav opens them: which stream is the picture, who decodes it, what its samples mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.container
+import av.error
+from av.codec import CodecContext
+from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
+from av.video.stream import VideoStream
+
+from bgcamd.errors import InputError
+from bgcamd.frame import BT601, BT709, Color
+from bgcamd.video.atomic import reason
+from bgcamd.video.orientation import UPRIGHT, Turn, turn_of_matrix
+
+HINT = "is it complete, and a video?"
+_TEXT = frozenset({"tty", "subviewer", "srt", "ass"})
+# libavcodec's own VP8 and VP9 decoders leave a WebM's alpha out.
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+_BT709_TAG = 1
+_BT601_TAGS = frozenset({4, 5, 6})
+_FULL_TAG = 2
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The sound that belongs to a clip. start: the time of the clip's first picture in the file, in seconds."""
+
+    path: Path
+    start: Fraction
+
+
+def open_container(path: Path) -> av.container.InputContainer:
+    """Open a media file; nothing but this file is read, whatever it refers to.
+
+    Raises
+    ------
+    InputError: missing, unreadable, empty, a directory, or nothing that libav knows.
+    """
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise InputError(f"can't read {path}: the file is empty", HINT)
+        # "file:" keeps a name with a colon from being taken for a protocol.
+        container = av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+    except av.error.FFmpegError as error:
+        raise InputError(f"can't read {path}: it is not a video that we know, or damaged", HINT) from error
+    except OSError as error:
+        raise InputError(f"can't read {path}: {reason(error)}") from error
+    if container.format.name in _TEXT:  # libav would draw any .txt as a picture of its letters
+        container.close()
+        raise InputError(f"can't read {path}: it is not a video", HINT)
+    return container
+
+
+def video_stream(container: av.container.InputContainer, path: Path) -> VideoStream:
+    """Return the best video stream that is not a cover picture."""
+    for stream in (container.streams.best("video"), *container.streams.video):
+        if stream is not None and not stream.disposition & Disposition.attached_pic:
+            return cast(VideoStream, stream)
+    raise InputError(f"{path} has no video stream", "choose a file with a picture in it")
+
+
+def decoder(stream: VideoStream) -> VideoCodecContext:
+    plain = stream.codec_context
+    better = _ALPHA_DECODERS.get(plain.codec.canonical_name)
+    if better is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
+        return plain
+    decoder = cast(VideoCodecContext, CodecContext.create(better, "r"))
+    decoder.extradata = plain.extradata
+    return decoder
+
+
+def color_of(picture: av.VideoFrame) -> Color:
+    """What the samples mean: as tagged, else by the number of lines, as players do."""
+    grey = picture.format.name.startswith(("gray", "ya", "mono"))
+    full = (
+        picture.color_range == _FULL_TAG or picture.format.name.startswith("yuvj") or (grey and not picture.color_range)
+    )
+    if picture.colorspace == _BT709_TAG:
+        return Color("bt709", full)
+    if picture.colorspace in _BT601_TAGS or picture.height < 720:
+        return Color(BT601.matrix, full)
+    return Color(BT709.matrix, full)
+
+
+def turn_of(picture: av.VideoFrame) -> Turn:
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    return UPRIGHT if matrix is None else turn_of_matrix(bytes(cast(Any, matrix)))
+
+
+def duration(container: av.container.InputContainer, stream: VideoStream) -> float | None:
+    """Seconds that the picture lasts: the least of what stream and file declare (a file's may be the sound's)."""
+    known = [container.duration / av.time_base] if container.duration else []
+    if stream.duration and stream.time_base:
+        known.append(float(stream.duration * stream.time_base))
+    return min(known, default=None)
+
+
+def brief(error: av.error.FFmpegError) -> str:
+    text = error.strerror or type(error).__name__
+    return text[:1].lower() + text[1:]
