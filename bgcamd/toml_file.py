@@ -34,14 +34,15 @@ def read(path: Path, known: Collection[str]) -> dict[str, object]:
     given: dict[str, object] = {}
     sections = {name.partition(".")[0] for name in known}
     for section, table in _parse(path).items():
-        if section in sections and not isinstance(table, dict):
-            raise SettingsError(f"{path}: {section}: must be a section", f"write [{section}], and its settings below")
-        names = [f"{section}.{key}" for key in table] if isinstance(table, dict) else [section]
-        if unknown := next((name for name in names if name not in known), None):
-            raise SettingsError(f"{path}: {unknown}: no such setting", _advice(unknown, known))
+        if not isinstance(table, dict):
+            if section in sections:
+                raise SettingsError(f"{path}: {section}: must be a section", f"write [{section}], its settings below")
+            raise SettingsError(f"{path}: {section}: no such setting", _advice(section, known))
         if section not in sections:
             raise SettingsError(f"{path}: [{section}]: no such section", _advice(section, sections))
-        given.update(zip(names, table.values(), strict=True))
+        given.update({f"{section}.{key}": value for key, value in table.items()})
+    if unknown := next((name for name in given if name not in known), None):
+        raise SettingsError(f"{path}: {unknown}: no such setting", _advice(unknown, known))
     return given
 
 
@@ -69,5 +70,5 @@ def _advice(name: str, known: Collection[str]) -> str:
     alike = [each for each in known if each.rpartition(".")[2] == key] or get_close_matches(name, known, 1)
     if alike:
         return f"did you mean {alike[0]}?"
-    sections = {each.partition(".")[0] for each in known}
-    return "the sections are " + ", ".join(sorted(sections))
+    sections = sorted({each.partition(".")[0] for each in known})
+    return f"the sections are {', '.join(sections)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ class _OptionalNumber(click.Option):
 
     def _completed(self, args: list[str]) -> list[str]:
         done: list[str] = []
-        for arg, following in zip(args, [*args[1:], ""], strict=True):
+        for arg, following in zip_longest(args, args[1:], fillvalue=""):
             bare = arg in self.opts and "--" not in done and not re.match(r"-?[0-9]+$", following)
             done.append(f"{arg}={Blur().strength}" if bare else arg)
         return done

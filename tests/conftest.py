@@ -1,0 +1,35 @@
+"""What tests share: the real pictures, where there are some, and the fetched models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bgcamd.paths import models_folder
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real pictures and clips beside the checkout; without it the test is skipped."""
+    folder = CHECKOUT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the real pictures in ../shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The folder of fetched models; ``make test`` fetches what the tests use."""
+    return models_folder()
+
+
+@pytest.fixture
+def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without settings of its own; returns the folder that ~/.config would be."""
+    monkeypatch.delenv("BGCAMD_CONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "config"
