@@ -7,15 +7,15 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from bgcamd.errors import UsageError
-from bgcamd.scene import Background, Blur, Fit, Keep, Remove, Scene
+from bgcamd.errors import OutputError, UsageError
+from bgcamd.scene import Background, Blur, Colour, Fit, Keep, Remove, Scene
 from bgcamd.service.backgrounds import Arrival, Backgrounds
 from bgcamd.service.dispatch import Call, Interface, Method, Reply
-from bgcamd.service.state import Saved, colour_from_hex, save, scene_to_dict
+from bgcamd.service.state import Saved, save, scene_to_dict
+from bgcamd.values import colour
 
 INTERFACE = "org.bgcam"
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 50, 60_000
@@ -108,14 +108,13 @@ class Control:
         mirror: bool | None = None,
         model: str | None = None,
     ) -> Reply:
-        background = _background(blur, color, remove, keep)
+        background, fitted = _background(blur, color, remove, keep), _fit(fit)
         if replace is not None and background is not None:
             raise _two_backgrounds()
         if replace is None and name is not None:
             raise UsageError("a name without a picture", "pass the picture's descriptor as replace")
-        chosen_fit = None if fit is None else _fit(fit)
         with self._received(call, replace, name or "") as arrival, self._changing:
-            return self._change(arrival, background, chosen_fit, mirror, model)
+            return self._change(arrival, background, fitted, mirror, model)
 
     def _received(self, call: Call, index: int | None, name: str) -> AbstractContextManager[Arrival | None]:
         """The picture that came with the call; copied before any lock is held, since a slow disk may be behind it."""
@@ -135,15 +134,15 @@ class Control:
         mirror: bool | None,
         model: str | None,
     ) -> Reply:
+        """Make it live, then save it, then forget the old background; on an error forget the new one."""
         try:
-            old = self._controls.scene
+            live = self._controls.scene
             if arrival is not None:
                 background = self._backgrounds.settle(arrival)
-            scene = replace(
-                old,
-                background=old.background if background is None else background,
-                fit=old.fit if fit is None else fit,
-                mirror=old.mirror if mirror is None else mirror,
+            scene = Scene(
+                background=live.background if background is None else background,
+                fit=live.fit if fit is None else fit,
+                mirror=live.mirror if mirror is None else mirror,
             )
             self._controls.apply(scene, model)
             self._model = self._model if model is None else model
@@ -156,7 +155,7 @@ class Control:
         """A full disk is no reason to take back what is live."""
         try:
             save(self._state_file, Saved(scene, self._model))
-        except OSError as error:
+        except OutputError as error:
             _log.warning("the scene is live, but will not outlive a restart: %s", error)
 
     def _pause(self) -> Reply:
@@ -177,32 +176,43 @@ class Control:
 
 def _background(blur: int | None, color: str | None, remove: bool | None, keep: bool | None) -> Background | None:
     """The background that the parameters name, None where they name none."""
-    named: list[Background] = []
-    if blur is not None:
-        if not 1 <= blur <= 100:
-            raise UsageError(f"blur is {blur}, must be 1..100")
-        named.append(Blur(blur))
-    if color is not None:
-        try:
-            named.append(colour_from_hex(color))
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-    named += [Remove()] if remove else []
-    named += [Keep()] if keep else []
-    if len(named) > 1:
+    named: list[Background | None] = [
+        None if blur is None else _blur(blur),
+        None if color is None else _colour(color),
+        Remove() if remove else None,
+        Keep() if keep else None,
+    ]
+    chosen = [each for each in named if each is not None]
+    if len(chosen) > 1:
         raise _two_backgrounds()
-    return named[0] if named else None
+    return chosen[0] if chosen else None
+
+
+def _blur(strength: int) -> Blur:
+    if not 1 <= strength <= 100:
+        raise UsageError(f"blur is {strength}, must be 1..100")
+    return Blur(strength)
+
+
+def _colour(text: str) -> Colour:
+    try:
+        found = colour(text, Path())
+    except ValueError as error:
+        raise UsageError(f"color is {text[:40]!r}, {error}") from None
+    if found is None:
+        raise UsageError("color is empty", "give a colour such as #00b140")
+    return found
 
 
 def _two_backgrounds() -> UsageError:
     return UsageError("two backgrounds at once", "give one of replace, blur, color, remove, keep")
 
 
-def _fit(text: str) -> Fit:
+def _fit(text: str | None) -> Fit | None:
     try:
-        return Fit(text)
+        return None if text is None else Fit(text)
     except ValueError:
-        raise UsageError(f"fit is {text[:40]!r}", f"must be one of {', '.join(Fit)}") from None
+        raise UsageError(f"fit is {str(text)[:40]!r}, must be one of {', '.join(Fit)}") from None
 
 
 def _in_memory(content: bytes) -> int:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from bgcamd.errors import OutputError
 from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
-from bgcamd.service.whole import written_whole
+from bgcamd.values import colour
+from bgcamd.video.atomic import reason, replacing
 
 T = TypeVar("T")
 
@@ -28,14 +29,17 @@ class Saved:
 
 
 def save(file: Path, saved: Saved) -> None:
-    """Write ``file`` atomically, its folder too where it is missing. Raises OSError."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Write ``file`` whole or not at all, and make its folder where it is missing. Raises OutputError."""
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"can't write {file}: {reason(error)}") from error
     scene = scene_to_dict(saved.scene)
     if isinstance(saved.scene.background, Picture | Clip):
         scene["path"] = str(saved.scene.background.path)
     text = json.dumps({"version": _VERSION, "scene": scene, "model": saved.model}, indent=2)
-    with written_whole(file) as out:
-        out.write(text.encode() + b"\n")
+    with replacing(file, overwrite=True) as part:
+        part.write_text(text + "\n", encoding="utf-8")
 
 
 def load(file: Path) -> tuple[Saved, str]:
@@ -61,14 +65,6 @@ def load(file: Path) -> tuple[Saved, str]:
 def scene_to_dict(scene: Scene) -> dict[str, object]:
     """``scene`` as org.bgcam's type Scene; without the daemon's own paths."""
     return {**_background_to_dict(scene.background), "fit": scene.fit.value, "mirror": scene.mirror}
-
-
-def colour_from_hex(text: str) -> Colour:
-    """Parse "#rrggbb". Raises ValueError."""
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        raise ValueError(f"{text[:40]!r} is not a colour of the form #rrggbb")
-    red, green, blue = bytes.fromhex(text[1:])
-    return Colour((red, green, blue))
 
 
 def _background_to_dict(background: Background) -> dict[str, object]:
@@ -107,7 +103,7 @@ def _background_from_dict(data: Mapping[str, object]) -> Background:
         case "blur":
             return Blur(_strength(_typed(data, "blur", int)))
         case "color":
-            return colour_from_hex(_typed(data, "color", str))
+            return _colour(_typed(data, "color", str))
         case "picture" | "clip":
             made = Picture if kind == "picture" else Clip
             return made(_path(_typed(data, "path", str)), _typed(data, "name", str))
@@ -118,6 +114,13 @@ def _strength(value: int) -> int:
     if not 1 <= value <= 100:
         raise ValueError("blur is not 1..100")
     return value
+
+
+def _colour(text: str) -> Colour:
+    found = colour(text, Path())
+    if found is None:
+        raise ValueError("color is empty")
+    return found
 
 
 def _is_file(path: Path) -> bool:
