@@ -136,10 +136,12 @@ class Matte:
 
     alpha: float32 (h, w), 0..1, 1 = person, at the network's own size; the engine's memory, valid until
         its next ``infer``.
+    softness: how many times wider its outline is than the true edge; what ``Canvas.refine`` makes up for.
     foreground: None, or float32 (3, h, w), R, G, B in 0..1: the person's own colour, as some networks give.
     """
 
     alpha: NDArray[np.float32]
+    softness: float = 1.0
     foreground: NDArray[np.float32] | None = None
 
 

@@ -39,7 +39,7 @@ def draw_card(size: Size, title: str, lines: tuple[str, ...] = ()) -> Plane:
     shade = (np.array(_TOP) * (1 - ramp) + np.array(_BOTTOM) * ramp).astype(np.uint8)
     card = Image.fromarray(np.ascontiguousarray(np.broadcast_to(shade, (size.height, size.width, 3))))
     pen = ImageDraw.Draw(card)
-    rows = [(title, 0.085, _INK)] + [(line, 0.042, _SOFT) for line in lines if line]
+    rows = [(_on_one_line(title), 0.085, _INK), *((_on_one_line(line), 0.042, _SOFT) for line in lines if line)]
     fonts = [_font(pen, text, share * size.height, size.width * 0.9) for text, share, _ in rows]
     gap = size.height * 0.03
     boxes = [pen.textbbox((0, 0), text, font=font) for (text, _, _), font in zip(rows, fonts, strict=True)]
@@ -48,6 +48,10 @@ def draw_card(size: Size, title: str, lines: tuple[str, ...] = ()) -> Plane:
         pen.text(((size.width - box[2] - box[0]) / 2, y - box[1]), text, fill=ink, font=font)
         y += box[3] - box[1] + gap
     return np.asarray(card)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _font(pen: ImageDraw.ImageDraw, text: str, height: float, width: float) -> ImageFont.FreeTypeFont:

@@ -10,6 +10,7 @@ from bgcamd.canvas.blend import Blender
 from bgcamd.canvas.blur import RoomBlur
 from bgcamd.canvas.color import solid, yuv_to_rgb
 from bgcamd.canvas.convert import IntoI420, into_rgb
+from bgcamd.canvas.edges import sharpened
 from bgcamd.canvas.planes import Planes, lay, new_planes
 from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
 from bgcamd.scene import Alpha, Blur, Fit, Keep, PreparedScene, Remove
@@ -43,6 +44,7 @@ class HostCanvas:
         self._blender = Blender(self._taken)
         self._blur: RoomBlur | None = None  # laid out when first needed
         self._input = np.zeros((1, 3, 0, 0), np.float32)
+        self._seen = np.zeros((0, 0, 3), np.uint8)  # the network's input as a packed RGB picture
 
     @property
     def black(self) -> tuple[int, ...]:
@@ -91,7 +93,10 @@ class HostCanvas:
         """See ``frame.Canvas``. Bilinear from the full size: the networks were trained on such pictures."""
         small = [cv2.resize(plane, spec.size, interpolation=cv2.INTER_LINEAR) for plane in frame.planes]
         if frame.format is PixelFormat.I420:
-            small = list(cv2.split(cv2.transform(cv2.merge(small), yuv_to_rgb(frame.color))))
+            self._seen = cv2.transform(cv2.merge(small), yuv_to_rgb(frame.color))
+            small = list(cv2.split(self._seen))
+        else:
+            self._seen = cv2.merge(small)
         if self._input.shape[2:] != small[0].shape:
             self._input = np.empty((1, 3, *small[0].shape), np.float32)
         scale = _scale(spec, small)
@@ -103,8 +108,11 @@ class HostCanvas:
         return self._input
 
     def refine(self, matte: Matte, frame: Frame) -> Plane:
-        """See ``frame.Canvas``. Bilinear, as the networks' own tools do it."""
-        small = cv2.convertScaleAbs(matte.alpha, alpha=255)
+        """See ``frame.Canvas``. A soft matte is brought onto the edges of what ``shrink`` last gave, then bilinear."""
+        small = matte.alpha
+        if matte.softness > 1 and small.shape == self._seen.shape[:2]:
+            small = sharpened(small, self._seen, matte.softness)
+        small = cv2.convertScaleAbs(small, alpha=255)
         cv2.resize(small, self.size, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
         if frame.alpha is not None:
             cv2.multiply(self._alpha, frame.alpha, dst=self._alpha, scale=1 / 255)
