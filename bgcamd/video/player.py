@@ -10,42 +10,39 @@ from fractions import Fraction
 from types import TracebackType
 from typing import NamedTuple, Self
 
-import numpy as np
-
 from bgcamd.errors import InputError, SourceError
-from bgcamd.frame import Frame, Plane, Reader
+from bgcamd.frame import Frame, Reader
+from bgcamd.video.pool import Copy, Pool
 
 _SECOND = 1_000_000_000
-_LONGEST_GAP_NS = 10 * _SECOND
-"""Between two frames of a clip; a longer one is taken for a damaged time stamp."""
-_FAR_BEHIND_NS = _SECOND
-"""A player that nobody read for so long goes on where it was, instead of catching up."""
+_LONGEST_GAP_NS = 60 * _SECOND  # between two frames of a clip; a longer one is taken for a damaged time stamp
+_REPEAT_NS = _SECOND // 5  # a picture that stays longer is given again this often, as a camera goes on sending
+_FAR_BEHIND_NS = _SECOND  # a player that nobody read for so long goes on where it was, instead of catching up
 
 
 class _Due(NamedTuple):
-    """A frame of the reader's, its number, and its time in the clip played without end (ns)."""
+    """A frame of the reader's, and its time in the clip played without end (ns)."""
 
     frame: Frame
-    sequence: int
     at_ns: int
 
 
 class Player:
-    """Plays a Reader as a Source.
+    """Plays a Reader as a Source, from the moment it is made.
 
     A frame is due when the clip has got to it. One that a later, due one follows is skipped, as long as
     skipping catches up (where decoding is slower than playing, the clip runs slower instead). At its end
     the clip is opened again, and the sequence goes on counting. A single picture is decoded once and repeated.
 
-    Each frame given out is a copy in the player's memory, which is used again once the frame is released;
-    a single picture is shared by all its frames. ``captured_ns`` is the CLOCK_MONOTONIC at which it was due.
+    Each frame given out shows a copy in the player's memory, which is used again once released.
+    ``captured_ns`` is the CLOCK_MONOTONIC at which it was due.
 
     Parameters
     ----------
     open_reader: gives a fresh reader of the same file; called here and at every end.
     name: what a person would call it.
     rate: how often pictures, which have no rate of their own, are shown.
-    now_ns, wait: the clock, and how to sleep so many seconds (True: woken); for tests.
+    now_ns, wait: the clock, and how to sleep so many seconds unless stopped; for tests.
 
     Raises
     ------
@@ -59,16 +56,19 @@ class Player:
         name: str,
         rate: Fraction = Fraction(30),
         now_ns: Callable[[], int] = time.monotonic_ns,
-        wait: Callable[[float], bool] | None = None,
+        wait: Callable[[float], object] | None = None,
     ) -> None:
         self.name = name
         self.rate = rate
         self._open_reader = open_reader
         self._now_ns = now_ns
-        self._woken = threading.Event()
-        self._wait = wait or self._woken.wait
-        self._pool = _Pool()
-        self._still: Frame | None = None
+        self._stopped = threading.Event()
+        self._wait = wait or self._stopped.wait
+        self._pool = Pool()
+        self._shown: Copy | None = None
+        self._shown_frame: Frame | None = None  # what _shown is a copy of
+        self._shown_ns = 0
+        self._sequence = 0
         self._endless = self._play()
         self._next: _Due | None = self._decode()
         self.size = self._next.frame.size
@@ -76,22 +76,25 @@ class Player:
         self._start_ns = now_ns()
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame that is due and not yet read, waiting for it at most ``timeout_s``."""
+        """Return the newest frame that is due and not yet read; None when none came in time, or after ``stop``."""
         give_up_ns = self._now_ns() + int(timeout_s * _SECOND)
         due = self._next = self._newest()
         due_ns = self._start_ns + due.at_ns
-        if self._woken_before(min(due_ns, give_up_ns)) or due_ns > give_up_ns:
-            return None
-        self._next = None
-        return self._lend(due, due_ns)
+        again_ns = max(self._shown_ns + _REPEAT_NS, self._now_ns())
+        if self._shown is None or due_ns <= again_ns:
+            if not self._waited(due_ns, give_up_ns):
+                return None
+            self._next = None
+            return self._show(self._copied(due.frame), due_ns)
+        return self._show(self._shown, again_ns) if self._waited(again_ns, give_up_ns) else None
 
-    def wake(self) -> None:
-        """End the ``read`` that waits in another thread, or else the next that would wait: it returns None."""
-        self._woken.set()
+    def stop(self) -> None:
+        """Make a waiting ``read``, and every later one, return None at once; from any thread."""
+        self._stopped.set()
 
     def close(self) -> None:
-        """Close the reader. Frames still lent stay valid."""
-        self._next = None
+        """Close the reader, in the thread that reads. Frames still lent stay valid."""
+        self.stop()
         self._endless.close()
 
     def __enter__(self) -> Self:
@@ -102,12 +105,12 @@ class Player:
     ) -> None:
         self.close()
 
-    def _woken_before(self, time_ns: int) -> bool:
-        pause_ns = time_ns - self._now_ns()
-        if pause_ns <= 0 or not self._wait(pause_ns / _SECOND):
-            return False
-        self._woken.clear()
-        return True
+    def _waited(self, until_ns: int, give_up_ns: int) -> bool:
+        """Wait; False when it would take too long, or is stopped."""
+        pause_ns = min(until_ns, give_up_ns) - self._now_ns()
+        if pause_ns > 0 and not self._stopped.is_set():
+            self._wait(pause_ns / _SECOND)
+        return until_ns <= give_up_ns and not self._stopped.is_set()
 
     def _newest(self) -> _Due:
         """Skip frames that a due one follows; where that doesn't catch up, set the start later instead."""
@@ -123,6 +126,7 @@ class Player:
                 return due
             limit_ns = behind_ns
             due.frame.release()
+            self._sequence += 1
 
     def _decode(self) -> _Due:
         try:
@@ -133,67 +137,39 @@ class Player:
     def _play(self) -> Generator[_Due, None, None]:
         """Every frame, pass after pass. Time stamps that stand still or leap are replaced by the rate's."""
         at_ns = 0
-        sequence = itertools.count()
         while True:
             before_ns: int | None = None
             with self._open_reader() as reader:
                 self.rate = reader.rate or self.rate
                 period_ns = int(_SECOND / self.rate)
-                for frame in self._frames_of(reader):
-                    step_ns = frame.captured_ns - before_ns if before_ns is not None else 0
-                    before_ns = frame.captured_ns
-                    number = next(sequence)
-                    if number:
+                for frame in _frames_of(reader):
+                    if before_ns is not None:
+                        step_ns = frame.captured_ns - before_ns
                         at_ns += step_ns if 0 < step_ns < _LONGEST_GAP_NS else period_ns
-                    yield _Due(frame, number, at_ns)
+                    before_ns = frame.captured_ns
+                    yield _Due(frame, at_ns)
+            at_ns += period_ns
             if before_ns is None:
                 raise SourceError(f"{self.name}: there is no picture in it", "choose another file")
 
-    def _frames_of(self, reader: Reader) -> Iterator[Frame]:
-        """The reader's frames; a single picture without end."""
-        if reader.count != 1:
-            yield from reader
-            return
-        for frame in reader:
-            self._still = self._pool.copy(frame)
+    def _copied(self, frame: Frame) -> Copy:
+        """A copy of the frame, in place of the one before; of a single picture always the same."""
+        if self._shown is None or frame is not self._shown_frame:
+            if self._shown is not None:
+                self._shown.release()
+            self._shown, self._shown_frame = self._pool.copy(frame), frame
             frame.release()
-            yield from itertools.repeat(self._still)
+        return self._shown
 
-    def _lend(self, due: _Due, due_ns: int) -> Frame:
-        if due.frame is self._still:
-            still = due.frame
-            lent = Frame(still.planes, still.format, still.size, color=still.color, alpha=still.alpha)
-        else:
-            lent = self._pool.copy(due.frame)
-            due.frame.release()
-        lent.captured_ns, lent.sequence = due_ns, due.sequence
+    def _show(self, picture: Copy, at_ns: int) -> Frame:
+        self._shown_ns = at_ns
+        lent = picture.lend(captured_ns=at_ns, sequence=self._sequence)
+        self._sequence += 1
         return lent
 
 
-class _Pool:
-    """Memory for copies of frames, used again once they are released (by any thread)."""
-
-    def __init__(self) -> None:
-        self._free: list[tuple[Plane, ...]] = []
-
-    def copy(self, frame: Frame) -> Frame:
-        theirs = frame.planes if frame.alpha is None else (*frame.planes, frame.alpha)
-        ours = self._memory_for(theirs)
-        for mine, plane in zip(ours, theirs, strict=True):
-            np.copyto(mine, plane)
-        return Frame(
-            ours[: len(frame.planes)],
-            frame.format,
-            frame.size,
-            color=frame.color,
-            alpha=None if frame.alpha is None else ours[-1],
-            release=lambda: self._free.append(ours),
-        )
-
-    def _memory_for(self, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-        shapes = [plane.shape for plane in planes]
-        while self._free:
-            memory = self._free.pop()
-            if [plane.shape for plane in memory] == shapes:
-                return memory
-        return tuple(np.empty(shape, np.uint8) for shape in shapes)
+def _frames_of(reader: Reader) -> Iterator[Frame]:
+    """The reader's frames; a single picture without end."""
+    if reader.count == 1 and not reader.rate:
+        return itertools.chain.from_iterable(map(itertools.repeat, reader))
+    return iter(reader)

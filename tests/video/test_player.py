@@ -23,16 +23,12 @@ class Clock:
 
     def __init__(self) -> None:
         self.ns = 5_000_000_000
-        self.woken = False
 
     def now_ns(self) -> int:
         return self.ns
 
-    def wait(self, seconds: float) -> bool:
-        if self.woken:
-            return True
+    def wait(self, seconds: float) -> None:
         self.ns += round(seconds * 1e9)
-        return False
 
 
 class Clip:
@@ -147,7 +143,7 @@ def test_where_decoding_is_slower_than_playing_the_clip_runs_slower() -> None:
 
 def test_nothing_comes_before_it_is_due() -> None:
     clock = Clock()
-    with played(Clip([0, 400]), clock) as player:
+    with played(Clip([0, 150]), clock) as player:
         player.read(1)
         before_ns = clock.ns
         assert player.read(0.1) is None
@@ -254,10 +250,31 @@ def test_closing_closes_the_reader() -> None:
     assert clip.closed == 1
 
 
-def test_wake_ends_a_read_that_waits() -> None:
+def test_a_picture_that_stays_long_is_given_again_meanwhile() -> None:
+    clock = Clock()
+    start_ns = clock.ns
+    with played(Clip([0, 500, 540]), clock) as player:
+        frames = [player.read(1) for _ in range(5)]
+    assert [shown(frame) for frame in frames] == [0, 0, 0, 1, 2]
+    assert [(frame.captured_ns - start_ns) // MS for frame in frames if frame] == [0, 200, 400, 500, 540]
+    assert [frame.sequence for frame in frames if frame] == list(range(5))
+
+
+def test_a_picture_given_again_stays_until_all_its_frames_are_released() -> None:
+    clock = Clock()
+    with played(Clip([0, 300, 340, 380]), clock) as player:
+        first, again = player.read(1), player.read(1)
+        assert shown(first) == 0
+        assert [shown(player.read(1)) for _ in range(3)] == [1, 2, 3]
+        assert shown(again) == 0
+
+
+def test_stop_ends_a_read_that_waits_and_all_later_ones() -> None:
     with Player(lambda: Clip([0, 9_000]), name="slow.gif") as player:
         assert shown(player.read(60)) == 0
-        waker = threading.Thread(target=player.wake)
-        waker.start()
+        stopper = threading.Thread(target=player.stop)
+        stopper.start()
+        while player.read(60) is not None:
+            pass
+        stopper.join()
         assert player.read(60) is None
-        waker.join()
