@@ -1,0 +1,44 @@
+"""From a scene to one that is ready to be shown: pictures decoded and fitted, clips opened. Slow; never in the loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bgcamd.canvas.background import Moving, Plate, Still
+from bgcamd.frame import PixelFormat
+from bgcamd.scene import Backdrop, Clip, Colour, Picture, PreparedScene, Remove, Scene
+from bgcamd.video.images import is_animated, read_image
+from bgcamd.video.media_reader import MediaReader
+
+
+def prepare(scene: Scene, plate: Plate, *, holds_alpha: bool = False, wait: bool = False) -> PreparedScene:
+    """Make ``scene`` ready for frames of ``plate``'s shape; the caller closes what it gets.
+
+    holds_alpha: the output can be transparent. wait: a background clip keeps step with the frames' own times,
+    however long it takes (files), instead of with the clock (live). Raises InputError.
+    """
+    return PreparedScene(scene, _backdrop(scene, plate, holds_alpha=holds_alpha, wait=wait))
+
+
+def _backdrop(scene: Scene, plate: Plate, *, holds_alpha: bool, wait: bool) -> Backdrop | None:
+    match scene.background:
+        case Picture(path):
+            return Still(plate.picture(read_image(path), scene.fit))
+        case Clip(path):
+            return Moving(lambda: MediaReader(path, format=PixelFormat.RGB24), plate, scene.fit, wait=wait)
+        case Colour(rgb):
+            return Still(plate.solid(rgb))
+        case Remove() if not holds_alpha:
+            return Still(plate.solid((0, 0, 0)))
+        case _:
+            return None
+
+
+def background_of(path: Path, name: str = "") -> Picture | Clip:
+    """Say what kind of background a file is, by its content. Raises InputError when it is neither."""
+    name = name or path.name
+    animated = is_animated(path)
+    if animated is None:
+        with MediaReader(path):  # raises where it is no clip either
+            return Clip(path, name)
+    return Clip(path, name) if animated else Picture(path, name)
