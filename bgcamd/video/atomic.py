@@ -50,20 +50,29 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
     Raises
     ------
-    OutputError: as ``check_target``, and for every OSError inside the block (disk full, …).
+    OutputError: as ``check_target``, and where making, completing or moving the file fails (disk full, …).
+        What is raised inside the block passes unchanged.
     """
     check_target(path, overwrite=overwrite)
     target = _real(path)
     # The name keeps the directory's limit of 255 bytes also for a long target.
     part = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
-    try:
+    with telling(path):
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
-        try:
-            yield part
+    try:
+        yield part
+        with telling(path):
             _sync(part)
             part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def telling(path: Path | str) -> Iterator[None]:
+    """Turn an OSError into an OutputError that names ``path``."""
+    try:
+        yield
     except OSError as error:
         raise OutputError(f"can't write {path}: {reason(error)}") from error
 

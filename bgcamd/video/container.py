@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -96,12 +97,22 @@ def turn_of(picture: av.VideoFrame) -> Turn:
     return UPRIGHT if matrix is None else turn_of_matrix(bytes(cast(Any, matrix)))
 
 
-def duration(container: av.container.InputContainer, stream: VideoStream) -> float | None:
-    """Seconds that the picture lasts: the least of what stream and file declare (a file's may be the sound's)."""
-    known = [container.duration / av.time_base] if container.duration else []
-    if stream.duration and stream.time_base:
-        known.append(float(stream.duration * stream.time_base))
-    return min(known, default=None)
+def duration(container: av.container.InputContainer, stream: VideoStream) -> tuple[float | None, bool]:
+    """Return the seconds that a clip lasts, as declared, and whether that is surely the picture, not the sound."""
+    whole = container.duration / av.time_base if container.duration else None
+    own = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+    if own is None:
+        own = _clock(stream.metadata.get("DURATION", ""))
+    if own is None:
+        return whole, not container.streams.audio
+    # A stream's duration also counts what an edit list leaves out; the file's does not.
+    return (min(own, whole) if whole else own), True
+
+
+def _clock(text: str) -> float | None:
+    """Read Matroska's DURATION tag, "00:00:30.037000000"."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+    return match and int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
 def brief(error: av.error.FFmpegError) -> str:

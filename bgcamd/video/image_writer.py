@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -75,15 +76,12 @@ class ImageWriter:
 
     def __enter__(self) -> Self:
         self._part = self._stack.enter_context(replacing(self._path, overwrite=self._overwrite))
+        self._stack.enter_context(self._completing())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and not self._written:
-            error = OutputError(f"{self.name} was not written: there was no picture")
-            self._stack.__exit__(OutputError, error, None)
-            raise error
         self._stack.__exit__(kind, error, trace)
 
     def write(self, frame: Frame) -> None:
@@ -98,6 +96,12 @@ class ImageWriter:
             text = reason(error) if isinstance(error, OSError) else str(error)
             raise OutputError(f"can't write {self.name}: {text}") from error
         self._written = True
+
+    @contextmanager
+    def _completing(self) -> Iterator[None]:
+        yield
+        if not self._written:
+            raise OutputError(f"{self.name} was not written: there was no picture")
 
 
 def _pillow_image(frame: Frame) -> Image.Image:

@@ -132,7 +132,7 @@ class MediaReader:
         aspect = stream.sample_aspect_ratio or Fraction(1)
         self.aspect = 1 / aspect if self._turn.swap else aspect
         self._start = Fraction(first.pts or 0) * self._tick
-        self.duration = duration(self._container, stream)
+        self.duration, self._surely = duration(self._container, stream)
         guess = round(self.duration * self.rate) if self.duration else None
         self.count = stream.frames or guess
         self.sound = Sound(self.path, self._start) if self._container.streams.audio else None
@@ -176,7 +176,8 @@ class MediaReader:
     def _check_end(self, last_ns: int) -> None:
         """A clip cut off between packets decodes without an error: compare with the length it declares."""
         last = last_ns / 1e9 + float(1 / self.rate)
-        if self.duration is not None and self.duration - last > max(0.5, 2 / float(self.rate)):
+        missing = (self.duration or 0) - last
+        if self.duration and self._surely and missing > max(0.5, 2 / float(self.rate)):
             self._note(f"ends after {last:.1f} s of {self.duration:.1f} s")
 
     def _time_ns(self, picture: av.VideoFrame, sequence: int) -> int:
