@@ -53,7 +53,7 @@ class LazyGroup(Edge, click.Group):
         return command
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("bgcam", cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bgcam")
 def main() -> None:
     """Replace the background of your webcam, and of pictures and videos.

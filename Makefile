@@ -1,0 +1,46 @@
+# make run     set up what is missing, then start bgcamd        make run ARGS="--camera demo:"
+# make test    set up, fetch the models that the tests use, and test
+# make check   ruff and mypy                                     make bench   how fast it is here
+# make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
+# make clean   remove .venv and what was built (fetched models stay in ~/.cache/bgcamd)
+
+ARGS ?=
+BIN := .venv/bin
+FETCHED := selfie
+FETCHED_FOR_TESTS := $(FETCHED) rvm u2netp
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: setup run test check bench clean
+
+setup: $(BIN)/.installed
+	@$(BIN)/bgcam models fetch $(FETCHED)
+
+run: setup
+	@exec $(BIN)/bgcamd $(ARGS)
+
+test: $(BIN)/.installed
+	@$(BIN)/bgcam models fetch $(FETCHED_FOR_TESTS)
+	$(BIN)/pytest $(ARGS)
+
+check: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	@$(BIN)/bgcam bench $(ARGS)
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Done again when the dependencies may have changed; pip leaves what is there alone.
+$(BIN)/.installed: pyproject.toml | $(BIN)/pip
+	@echo "Installing bgcamd and what it needs into .venv (once, a minute or two) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "bgcamd needs Python 3.11 or newer: sudo apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || PYTHON=$(PYTHON) ./.ci/install-venv
+	$(PYTHON) -m venv .venv
