@@ -19,9 +19,9 @@ _POLL_S = 0.1
 _CAUSES = (  # what pip's output holds, what failed, what to do; the first that fits
     ("No module named pip", "pip is missing in {python}", "install it: {python} -m ensurepip --upgrade"),
     ("[Errno 28]", "no space left on the disk", "free some space and run it again"),
-    ("DO NOT MATCH THE HASHES", "what the index holds has another sha256 than it should", "nothing was stored"),
+    ("DO NOT MATCH THE HASHES", "what is {place} has another sha256 than it should", "nothing was stored; the file may be damaged"),
     ("connection broken by", "no connection to the package index", "check network and proxy, or use --find-links"),
-    ("No matching distribution", "not found in the package index", "check pip's index-url, or --find-links"),
+    ("No matching distribution", "not found {place}", "check --find-links, or pip's index-url"),
 )
 
 
@@ -55,7 +55,8 @@ def download_wheel(
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "-r", str(wanted), "-d", str(wheels)]
     command += [*selectors, *(["--no-index", f"--find-links={find_links.resolve()}"] if find_links else [])]
     if _run(command, folder, log, progress) != 0:
-        raise _explain(requirement.partition(" ")[0], log.read_text(encoding="utf-8", errors="replace"))
+        place = f"in {find_links}" if find_links else "in the package index"
+        raise _explain(requirement.partition(" ")[0], place, log.read_text(encoding="utf-8", errors="replace"))
     (wheel,) = wheels.iterdir()
     return wheel
 
@@ -90,11 +91,11 @@ def _largest(folder: Path) -> int:
     return largest
 
 
-def _explain(package: str, log: str) -> ModelError:
+def _explain(package: str, place: str, log: str) -> ModelError:
     for sign, cause, hint in _CAUSES:
         if sign in log:
-            python = sys.executable
-            return ModelError(f"can't fetch {package}: {cause.format(python=python)}", hint.format(python=python))
+            words = {"python": sys.executable, "place": place}
+            return ModelError(f"can't fetch {package}: {cause.format(**words)}", hint.format(**words))
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or ["pip said nothing"]
     return ModelError(f"can't fetch {package}: pip failed: {errors[-1].removeprefix('ERROR:').strip()}")

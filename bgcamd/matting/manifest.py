@@ -163,7 +163,7 @@ class Manifest:
 
 def all_manifests() -> list[Manifest]:
     """Read every shipped manifest, by name. Raises ModelError."""
-    return [read_manifest(path) for path in sorted(shipped("models").glob("*.toml"))]
+    return [find_manifest(name) for name in _names()]
 
 
 def find_manifest(name_or_path: str) -> Manifest:
@@ -175,12 +175,16 @@ def find_manifest(name_or_path: str) -> Manifest:
     """
     if "/" in name_or_path or name_or_path.endswith(".toml"):
         return read_manifest(Path(name_or_path))
-    names = sorted(path.stem for path in shipped("models").glob("*.toml"))
+    names = _names()
     if name_or_path in names:
         return read_manifest(shipped("models") / f"{name_or_path}.toml")
     likely = get_close_matches(name_or_path, names, n=1, cutoff=0.5)
     hint = f"did you mean {likely[0]}? " if likely else ""
     raise ModelError(f"unknown model {name_or_path!r}", f"{hint}there are {', '.join(names)}, or the path of a .toml")
+
+
+def _names() -> list[str]:
+    return sorted(path.stem for path in shipped("models").glob("*.toml"))
 
 
 def read_manifest(path: Path) -> Manifest:
