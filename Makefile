@@ -14,13 +14,13 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 .PHONY: setup run test check bench clean
 
 setup: $(BIN)/.installed
-	@$(BIN)/bgcam models fetch $(FETCHED)
+	@$(BIN)/bgcam models fetch --demo $(FETCHED)
 
 run: setup
 	@exec $(BIN)/bgcamd $(ARGS)
 
 test: $(BIN)/.installed
-	@$(BIN)/bgcam models fetch $(FETCHED_FOR_TESTS)
+	@$(BIN)/bgcam models fetch --demo $(FETCHED_FOR_TESTS)
 	$(BIN)/pytest $(ARGS)
 
 check: $(BIN)/.installed

@@ -29,6 +29,7 @@ FLOORS = [
     {"prepare", "pipeline", "stats"},
     {"live"},
     {"service"},
+    {"wiring"},
     {"cli", "__main__"},
 ]
 """From the ground up. A room imports from its own floor and those below."""
