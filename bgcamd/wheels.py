@@ -19,7 +19,7 @@ _POLL_S = 0.1
 _CAUSES = (  # what pip's output holds, what failed, what to do; the first that fits
     ("No module named pip", "pip is missing in {python}", "install it: {python} -m ensurepip --upgrade"),
     ("[Errno 28]", "no space left on the disk", "free some space and run it again"),
-    ("DO NOT MATCH THE HASHES", "what is {place} has another sha256 than it should", "nothing was stored; the file may be damaged"),
+    ("DO NOT MATCH THE HASHES", "what is {place} has another sha256 than it should", "it was not stored"),
     ("connection broken by", "no connection to the package index", "check network and proxy, or use --find-links"),
     ("No matching distribution", "not found {place}", "check --find-links, or pip's index-url"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,8 +123,7 @@ def _fetch_demo(find_links: Path | None) -> None:
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None] | None]:
     """A line on the terminal that is gone afterwards, or None where there is no terminal."""
-    stream = click.get_text_stream("stderr")
-    if not stream.isatty():
+    if not sys.stderr.isatty():
         yield None
         return
 
