@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bgcamd.errors import EngineError
 from bgcamd.frame import Canvas, Engine, Frame, InputSpec, Plane, Size
 from bgcamd.scene import Keep, PreparedScene
@@ -53,8 +55,8 @@ class Pipeline:
         with stage("infer"):
             for _ in range(passes):
                 matte = self.engine.infer(small)
-        if not matte.alpha.size:
-            raise EngineError(f"{self.engine.name} gave an empty matte")
+        if not matte.alpha.size or not np.isfinite(matte.alpha).all():
+            raise EngineError(f"{self.engine.name} gave no valid matte")
         with stage("refine"):
             return self.canvas.refine(matte, frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from bgcamd.errors import BgcamError, SourceError
 from bgcamd.frame import Frame, Source
 from bgcamd.video.mailbox import Latest
 
+_log = logging.getLogger(__name__)
 _READ_S = 0.25  # how long one wait for a frame lasts; also how soon a pause is noticed
 _HUNG_S = 2.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 5.0
@@ -40,7 +42,8 @@ class Capture:
         self._open_source, self._mailbox = open_source, mailbox
         self._stopped, self._paused, self._wake = False, False, threading.Condition()
         self.state = CaptureState("opening")
-        self._thread = threading.Thread(target=self._run, name="capture")
+        self.crash: BaseException | None = None  # what no camera should raise; the loop raises it on
+        self._thread = threading.Thread(target=self._guarded, name="capture")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -60,8 +63,14 @@ class Capture:
             self._paused = paused
             self._wake.notify_all()
 
+    def _guarded(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:
+            self.crash = error
+
     def _run(self) -> None:
-        delay = _FIRST_DELAY_S
+        delay, why = _FIRST_DELAY_S, ""
         while self._wait_until_wanted():
             self.state = CaptureState("opening", self.state.name)
             try:
@@ -71,6 +80,9 @@ class Capture:
             except BgcamError as error:
                 if self.state.state == "live":
                     delay = _FIRST_DELAY_S
+                if error.message != why:
+                    _log.warning("camera: %s", error)
+                why = error.message
                 self.state = CaptureState("waiting", self.state.name, error.message, error.hint)
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopped or self._paused, delay)
@@ -92,6 +104,7 @@ class Capture:
                 silent = 0.0
                 if self.state.state != "live":
                     self.state = CaptureState("live", source.name)
+                    _log.info("camera: %s, %s", source.name, source.size)
                 self._mailbox.put(frame)
                 continue
             silent += _READ_S

@@ -95,6 +95,8 @@ class LiveLoop:
         shown_at = float("-inf")  # when the last live frame was written
         card_at = float("-inf")
         while not self._stopping:
+            if self._capture.crash is not None:
+                raise self._capture.crash
             self._run_jobs()
             frame = self._mailbox.get(_CARD_S)
             if frame is not None and self._show(frame):

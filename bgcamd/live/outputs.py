@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Self
 from bgcamd.errors import BgcamError
 from bgcamd.frame import Frame, Sink
 
+_log = logging.getLogger(__name__)
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 10.0
 
 
@@ -37,7 +39,7 @@ class _Slot:
         return sink.name if sink is not None else self._plan.name
 
     def write(self, frame: Frame) -> None:
-        if self._sink is None and not self._open():
+        if self._sink is None and not self.open():
             return
         try:
             if self._sink is not None:
@@ -46,7 +48,7 @@ class _Slot:
         except BgcamError as error:
             self.close(error)
 
-    def _open(self) -> bool:
+    def open(self) -> bool:
         if time.monotonic() < self._next_try:
             return False
         try:
@@ -58,6 +60,8 @@ class _Slot:
         return True
 
     def _failed(self, error: BgcamError) -> None:
+        if str(error) != str(self.error):
+            _log.warning("output %s: %s", self._plan.name, error)
         self.error = error
         self._next_try = time.monotonic() + self._delay
         self._delay = min(self._delay * 2, _LONGEST_DELAY_S)
@@ -88,6 +92,11 @@ class Outputs:
     ) -> None:
         for slot in self._slots:
             slot.close()
+
+    def open(self) -> None:
+        """Try every output now rather than with the first frame."""
+        for slot in self._slots:
+            slot.open()
 
     def write(self, frame: Frame) -> None:
         """Write to every output that is open or can be opened now; never raises a BgcamError."""

@@ -60,11 +60,6 @@ class Daemon:
         """What viewers see now."""
         return self._loop.scene.scene
 
-    @property
-    def model(self) -> Model:
-        """The network in use; whoever ends the daemon closes its engine."""
-        return self._model
-
     def apply(self, scene: Scene, model: str | None) -> None:
         """Show ``scene``, by ``model`` if named; returns when viewers have it.
 
@@ -129,9 +124,18 @@ class Daemon:
             raise TypeError("a canvas's planes lie in one block")
         return block.copy()
 
+    def run(self) -> None:
+        """Work in the calling thread until ``stop``."""
+        self._loop.run()
+
     def stop(self) -> None:
         """End the daemon after the frame in hand."""
         self._loop.stop()
+
+    def close(self) -> None:
+        """Free the scene and the engine that are in use, once ``run`` has ended."""
+        self._loop.scene.close()
+        self._model.engine.__exit__(None, None, None)
 
     def status(self) -> dict[str, object]:
         """org.bgcam's type Status: what ``bgcam status --json`` prints."""

@@ -1,0 +1,198 @@
+"""``bgcamd``: the daemon. The one place where its parts are put together."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+
+from bgcamd import __version__
+from bgcamd.canvas.background import Plate
+from bgcamd.canvas.card import Cards
+from bgcamd.canvas.host import HostCanvas
+from bgcamd.cli.edge import Edge
+from bgcamd.cli.options import daemon_options, scene_options
+from bgcamd.errors import InputError, SettingsError, SourceError, UsageError
+from bgcamd.frame import BT601, Frame, PixelFormat, Size, Source
+from bgcamd.live.capture import Capture
+from bgcamd.live.loop import LiveLoop
+from bgcamd.live.outputs import Outputs
+from bgcamd.paths import service_socket, state_folder, user_socket
+from bgcamd.pipeline import Pipeline, fit_to
+from bgcamd.prepare import background_of, prepare
+from bgcamd.scene import Blur, PreparedScene, Scene
+from bgcamd.service.backgrounds import Backgrounds
+from bgcamd.service.control import Control
+from bgcamd.service.daemon import Daemon, Model
+from bgcamd.service.dispatch import Service
+from bgcamd.service.listen import listen
+from bgcamd.service.server import Server
+from bgcamd.service.state import Saved, load
+from bgcamd.settings import SceneChange, Settings, load_settings
+from bgcamd.video.address import parse_camera, parse_output
+from bgcamd.video.mailbox import Latest
+from bgcamd.wiring import HD, Choices, camera_opener, choose, open_model, output_plans
+
+_log = logging.getLogger("bgcamd")
+
+
+@click.command(cls=Edge, context_settings={"help_option_names": ["-h", "--help"]})
+@daemon_options
+@scene_options()
+@click.version_option(__version__, prog_name="bgcamd")
+def main(config: Path | None, overrides: Mapping[str, Any], change: SceneChange) -> None:
+    """Run the virtual camera: read a camera, replace what is behind the person, write a virtual camera.
+
+    Without options it takes the best that the machine has. While it runs, bgcam changes the background.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    sys.setswitchinterval(0.0005)  # hand a frame from thread to thread within a millisecond
+    cv2.setNumThreads(1)  # the call itself needs the other cores
+    run(load_settings(config, overrides), change)
+
+
+def run(settings: Settings, change: SceneChange) -> None:
+    """Run the daemon until it is told to stop.
+
+    change: the scene's options. They change the scene that was live last, else the settings' one.
+    """
+    socket = settings.control.socket or user_socket()
+    state = _state_of(socket)
+    with ExitStack() as stack:
+        listener = stack.enter_context(listen(socket, group=settings.control.group or None, mode=settings.control.mode))
+        choices = _choices(settings)
+        saved = _saved(state, settings)
+        scene = change.applied_to(saved.scene, background_of)
+        model = open_model(saved.model or settings.model.name, settings.model.engine, settings.model.threads)
+        daemon = stack.enter_context(_assembled(settings, choices, model, scene))
+        control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", saved.model)
+        stack.enter_context(Server(listener, Service([control.interface])))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda *_: daemon.stop())
+        _announce(daemon, choices, socket)
+        daemon.run()
+
+
+def _state_of(socket: Path) -> Path:
+    """Where the daemon on this socket keeps its state: daemons on sockets of other names keep theirs apart."""
+    return state_folder() if socket.stem == "bgcamd" else state_folder() / socket.stem
+
+
+def _choices(settings: Settings) -> Choices:
+    try:
+        camera = parse_camera(settings.camera.address)
+        outputs = [parse_output(address) for address in settings.output.addresses]
+    except UsageError as error:
+        raise SettingsError(error.message, error.hint) from error
+    return choose(camera, outputs, settings.preview.port)
+
+
+def _saved(state: Path, settings: Settings) -> Saved:
+    """What was live last, as far as it can still be shown; at the first start, what the settings say."""
+    file = state / "scene.json"
+    if not file.exists():
+        return Saved(settings.scene.applied_to(Scene(), background_of), settings.model.name)
+    saved, note = load(file)
+    if note:
+        _log.warning("%s", note)
+    return saved
+
+
+@contextmanager
+def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene) -> Iterator[Daemon]:
+    """The live loop with everything round it; the camera is open and the outputs have been tried."""
+    with ExitStack() as stack:
+        opener = _Opener(camera_opener(choices.camera, settings.camera.size, settings.camera.fps))
+        stack.callback(opener.close)
+        size, rate = opener.look(settings.camera.size)
+        canvas, plate = HostCanvas(size), Plate(size, PixelFormat.I420, BT601)
+        outputs = stack.enter_context(Outputs(list(output_plans(choices.outputs, size, rate))))
+        mailbox = stack.enter_context(Latest[Frame]())
+        capture = stack.enter_context(Capture(opener, mailbox))
+        loop = LiveLoop(
+            capture=capture,
+            mailbox=mailbox,
+            outputs=outputs,
+            pipeline=Pipeline(canvas, model.engine),
+            scene=_ready(scene, plate),
+            draw_card=Cards(plate).frame,
+        )
+        daemon = Daemon(
+            loop=loop,
+            canvas=canvas,
+            capture=capture,
+            outputs=outputs,
+            model=model,
+            prepare=lambda wanted: prepare(wanted, plate),
+            open_model=lambda name: open_model(name, settings.model.engine, settings.model.threads),
+        )
+        stack.callback(daemon.close)
+        outputs.open()
+        yield daemon
+
+
+def _ready(scene: Scene, plate: Plate) -> PreparedScene:
+    """The first scene. A saved picture that can no longer be shown gives way to a blur: never the room."""
+    try:
+        return prepare(scene, plate)
+    except InputError as error:
+        _log.warning("%s; the background is blurred instead", error)
+        return prepare(replace(scene, background=Blur()), plate)
+
+
+class _Opener:
+    """Opens the camera; the first time it gives what ``look`` opened."""
+
+    def __init__(self, open_source: Callable[[], Source]) -> None:
+        self._open = open_source
+        self._first: Source | None = None
+
+    def look(self, wanted: Size | None) -> tuple[Size, Fraction]:
+        """The size and rate to work with, as far as the camera can tell now."""
+        try:
+            source = self._first = self._open()
+        except SourceError:
+            return fit_to(wanted, HD), Fraction(30)  # the capture thread says what is wrong, and tries on
+        return fit_to(wanted, source.size), source.rate
+
+    def __call__(self) -> Source:
+        first, self._first = self._first, None
+        return first or self._open()
+
+    def close(self) -> None:
+        """Close what was opened and never asked for."""
+        if self._first is not None:
+            self._first.__exit__(None, None, None)
+
+
+def _announce(daemon: Daemon, choices: Choices, socket: Path) -> None:
+    """Tell in a few lines what runs, how to change it, and what is missing for the real thing."""
+    status = daemon.status()
+    bgcam = "bgcam" if shutil.which("bgcam") else str(Path(sys.executable).with_name("bgcam"))
+    if socket not in (user_socket(), service_socket()):
+        bgcam = f"BGCAMD_SOCKET={socket} {bgcam}"
+    rows = [
+        ("camera", f"{choices.camera}"),
+        ("output", f"{status['output']}, {status['size']}"),
+        ("model", f"{status['engine']} ({status['why']})"),
+        ("change", f"{bgcam} set --replace=PICTURE, or --blur, --color green, --keep; {bgcam} set --help"),
+        ("look", f"{bgcam} status; {bgcam} snapshot now.png"),
+        *(("missing", note) for note in choices.notes),
+    ]
+    click.echo(f"bgcamd {__version__} runs; Ctrl-C ends it.")
+    for word, text in rows:
+        click.echo(f"  {word:<8} {text}")
+
+
+if __name__ == "__main__":
+    main(prog_name="bgcamd")

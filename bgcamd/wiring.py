@@ -1,0 +1,121 @@
+"""From addresses and names to things: which class answers to what the user wrote. Nothing is opened before asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from bgcamd.assets import demo_path
+from bgcamd.errors import OutputError, SinkError, SourceError
+from bgcamd.frame import Sink, Size, Source
+from bgcamd.live.outputs import OutputPlan
+from bgcamd.matting.engines import Choice, open_engine
+from bgcamd.matting.manifest import find_manifest
+from bgcamd.service.daemon import Model
+from bgcamd.video.address import Auto, CameraAddress, Demo, Device, File, Loopback, OutputAddress, Preview
+from bgcamd.video.camera import V4L2Camera
+from bgcamd.video.demo import DemoReader
+from bgcamd.video.devices import find_camera, find_loopback
+from bgcamd.video.files import open_reader
+from bgcamd.video.images import read_image
+from bgcamd.video.loopback import LoopbackSink
+from bgcamd.video.media_writer import MediaWriter
+from bgcamd.video.null import NullSink
+from bgcamd.video.player import Player
+from bgcamd.video.preview import PreviewSink
+
+HD = Size(1280, 720)
+"""The size of the picture when no camera says another."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What ``auto`` came to. notes: a line for each thing that is missing for the real thing, with its cure."""
+
+    camera: CameraAddress
+    outputs: tuple[OutputAddress, ...]
+    notes: tuple[str, ...]
+
+
+def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port: int) -> Choices:
+    """Replace ``auto`` by the best that this machine has now: a camera, else the demo; the loopback, else a page."""
+    notes = []
+    if isinstance(camera, Auto):
+        try:
+            camera = Device(Path(find_camera()))
+        except SourceError as error:
+            notes.append(str(error))
+            camera = Demo()
+    chosen: list[OutputAddress] = []
+    for output in outputs:
+        try:
+            chosen.append(_best_output() if isinstance(output, Auto) else output)
+        except SinkError as error:
+            notes.append(str(error))
+            chosen.append(Preview(preview_port))
+    return Choices(camera, tuple(chosen), tuple(notes))
+
+
+def _best_output() -> Loopback:
+    find_loopback()
+    return Loopback()
+
+
+def camera_opener(camera: CameraAddress, size: Size | None, fps: Fraction | None) -> Callable[[], Source]:
+    """Return what opens the camera, again and again; it raises SourceError when there is none at the moment."""
+    rate = fps or Fraction(30)
+    match camera:
+        case Device(path):
+            return lambda: V4L2Camera(str(path), size=size, fps=float(rate) if fps else None)
+        case File(path):
+            return lambda: Player(lambda: open_reader(path), name=str(path), rate=rate)
+        case _:
+            return lambda: _demo(size or HD, rate)
+
+
+def _demo(size: Size, rate: Fraction) -> Source:
+    path = demo_path()
+    if not path.is_file():
+        raise SourceError("the demo's picture has not been fetched", "bgcam models fetch --demo")
+    photo = read_image(path)
+    return Player(lambda: DemoReader(photo, size=size, rate=rate), name="demo clip", rate=rate)
+
+
+def output_plans(outputs: Iterable[OutputAddress], size: Size, rate: Fraction) -> Iterator[OutputPlan]:
+    """Say how each output is opened. Raises OutputError for a file that is there already."""
+    for output in outputs:
+        if isinstance(output, File) and output.path.exists():
+            raise OutputError(f"{output.path} exists already", "name another file, or remove it")
+        yield OutputPlan(str(output), _output_opener(output, size, rate))
+
+
+def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callable[[], Sink]:
+    match output:
+        case Loopback(label):
+            return lambda: LoopbackSink(None, label=label, size=size, fps=float(rate))
+        case Device(path):
+            return lambda: LoopbackSink(str(path), size=size, fps=float(rate))
+        case File(path):
+            return lambda: MediaWriter(path, size=size, rate=rate)
+        case Preview(port):
+            return lambda: PreviewSink(size=size, port=port)
+        case _:
+            return NullSink
+
+
+def open_model(name: str, choice: Choice, threads: int) -> Model:
+    """Open a model by its name or its manifest's path, and prove that it works. Raises ModelError, EngineError."""
+    manifest = find_manifest(name)
+    engine, why = open_engine(manifest, choice, threads)
+    try:
+        spec = engine.fit(HD)
+        engine.infer(np.zeros((1, 3, spec.size.height, spec.size.width), np.float32))
+        engine.reset()
+    except BaseException:
+        engine.__exit__(None, None, None)
+        raise
+    return Model(name, engine, why)
