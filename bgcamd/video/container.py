@@ -79,17 +79,21 @@ def decoder(stream: VideoStream) -> VideoCodecContext:
     return decoder
 
 
+def usual_color(height: int) -> Color:
+    """What an untagged file of so many lines holds, as players assume."""
+    return BT601 if height < 720 else BT709
+
+
 def color_of(picture: av.VideoFrame) -> Color:
-    """What the samples mean: as tagged, else by the number of lines, as players do."""
-    grey = picture.format.name.startswith(("gray", "ya", "mono"))
-    full = (
-        picture.color_range == _FULL_TAG or picture.format.name.startswith("yuvj") or (grey and not picture.color_range)
-    )
+    """What the samples mean, as tagged, else as is usual."""
+    name = picture.format.name
+    untagged_grey = name.startswith(("gray", "ya", "mono")) and not picture.color_range
+    full = picture.color_range == _FULL_TAG or name.startswith("yuvj") or untagged_grey
     if picture.colorspace == _BT709_TAG:
         return Color("bt709", full)
-    if picture.colorspace in _BT601_TAGS or picture.height < 720:
-        return Color(BT601.matrix, full)
-    return Color(BT709.matrix, full)
+    if picture.colorspace in _BT601_TAGS:
+        return Color("bt601", full)
+    return Color(usual_color(picture.height).matrix, full)
 
 
 def turn_of(picture: av.VideoFrame) -> Turn:

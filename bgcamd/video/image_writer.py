@@ -32,14 +32,13 @@ _SAVE: dict[str, tuple[str, dict[str, Any]]] = {
 WRITE_SUFFIXES = frozenset(_SAVE)
 
 
-def check_image_target(path: Path, *, alpha: bool, overwrite: bool) -> None:
-    """Raise OutputError, before any work, if ``write_image`` would refuse ``path``."""
+def check_image_kind(path: Path, *, alpha: bool) -> None:
+    """Raise OutputError if the extension is unknown or can't hold the alpha."""
     suffix = path.suffix.lower()
     if suffix not in _SAVE:
         raise OutputError(f"can't write {path}: unknown kind of picture", f"known are {' '.join(sorted(_SAVE))}")
     if alpha and suffix not in ALPHA_SUFFIXES:
         raise OutputError(f"{path} can't be transparent", "write .png or .webp, or choose a background")
-    check_target(path, overwrite=overwrite)
 
 
 def write_image(path: Path, frame: Frame, *, overwrite: bool) -> None:
@@ -67,7 +66,8 @@ class ImageWriter:
     """
 
     def __init__(self, path: Path, *, alpha: bool = False, overwrite: bool = False) -> None:
-        check_image_target(path, alpha=alpha, overwrite=overwrite)
+        check_image_kind(path, alpha=alpha)
+        check_target(path, overwrite=overwrite)
         self.name = str(path)
         self._path = path
         self._overwrite = overwrite
@@ -88,7 +88,7 @@ class ImageWriter:
         """Encode the one picture. Raises OutputError as ``write_image``, and for a second frame."""
         if self._written:
             raise OutputError(f"{self.name} holds one picture only", "name a directory/ or a pattern like %04d.png")
-        check_image_target(self._path, alpha=frame.alpha is not None, overwrite=True)
+        check_image_kind(self._path, alpha=frame.alpha is not None)
         kind, options = _SAVE[self._path.suffix.lower()]
         try:
             _pillow_image(frame).save(self._part, kind, **options)

@@ -34,10 +34,10 @@ READ_SUFFIXES = frozenset(
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "PPM", "JPEG2000", "AVIF", "ICO")
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _ORIENTATION = 0x0112
-_HINT = "is it complete, and a picture?"
+HINT = "is it complete, and a picture?"
 
 # What Pillow's decoders raise on files that are damaged or made to harm.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -70,11 +70,11 @@ def read_image(path: Path) -> Frame:
     ------
     InputError: missing, unreadable, empty, a directory, damaged, not a picture, or larger than MAX_PIXELS.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         try:
-            return _decoded(image)
-        except _DAMAGE as error:
-            raise InputError(f"can't read {path}: the picture is damaged: {_brief(error)}", _HINT) from error
+            return decoded(image)
+        except DAMAGE as error:
+            raise InputError(f"can't read {path}: the picture is damaged: {brief(error)}", HINT) from error
 
 
 def is_animated(path: Path) -> bool | None:
@@ -84,33 +84,33 @@ def is_animated(path: Path) -> bool | None:
     and for a picture too large.
     """
     try:
-        with _opened(path) as image:
+        with opened(path) as image:
             return image.format in _ANIMATED and getattr(image, "n_frames", 1) > 1
     except InputError as error:
         if isinstance(error.__cause__, UnidentifiedImageError):
             return None
         raise
-    except _DAMAGE:
+    except DAMAGE:
         return False
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """Identify a picture and check its size; the pixels are not decoded yet."""
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         try:
             file = stack.enter_context(path.open("rb"))
             if not file.read(1):
-                raise InputError(f"can't read {path}: the file is empty", _HINT)
+                raise InputError(f"can't read {path}: the file is empty", HINT)
             file.seek(0)
             image = stack.enter_context(_identified(file))
         except UnidentifiedImageError as error:
-            raise InputError(f"can't read {path}: it is not a picture that we know", _HINT) from error
+            raise InputError(f"can't read {path}: it is not a picture that we know", HINT) from error
         except OSError as error:
             raise InputError(f"can't read {path}: {reason(error)}") from error
-        except _DAMAGE as error:
-            raise InputError(f"can't read {path}: the picture is damaged: {_brief(error)}", _HINT) from error
+        except DAMAGE as error:
+            raise InputError(f"can't read {path}: the picture is damaged: {brief(error)}", HINT) from error
         if image.width * image.height > MAX_PIXELS:
             limit = f"at most {MAX_PIXELS // 1_000_000} million are read"
             raise InputError(f"{path} declares {image.width}x{image.height} pixels; {limit}", "shrink it first")
@@ -128,7 +128,8 @@ def _identified(file: io.BufferedReader) -> Image.Image:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _decoded(image: Image.Image) -> Frame:
+def decoded(image: Image.Image) -> Frame:
+    """Decode the picture that an opened file is at. Raises one of DAMAGE."""
     image.load()
     turn = EXIF.get(_orientation(image), UPRIGHT)
     planes = _rgba(image)
@@ -142,7 +143,7 @@ def _decoded(image: Image.Image) -> Frame:
 def _orientation(image: Image.Image) -> int:
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except _DAMAGE:  # a damaged tag is no reason to refuse the picture
+    except DAMAGE:  # a damaged tag is no reason to refuse the picture
         return 1
     return value if isinstance(value, int) else 1
 
@@ -185,5 +186,6 @@ def _srgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
+    """What a decoder says, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -22,7 +22,7 @@ from bgcamd.video.atomic import replacing
 from bgcamd.video.container import Sound, brief
 from bgcamd.video.media_formats import Encoding, check_clip_target
 from bgcamd.video.media_sound import SoundTrack
-from bgcamd.video.swscale import convert, pack
+from bgcamd.video.swscale import convert, cropped, pack
 
 _SECOND = 1_000_000_000
 _TICKS = 90_000
@@ -110,7 +110,7 @@ class MediaWriter:
         with self._telling():
             if frame.alpha is not None and not self._alpha:
                 frame = _over_black(frame)
-            picture, color = pack(_cut(frame, self._size))
+            picture, color = pack(cropped(frame, self._size))
             picture = convert(picture, self._encoding.pixels, source=color, target=self._color, size=self._size)
             picture.pts = self._next_pts(frame.captured_ns)
             picture.time_base = self._tick
@@ -179,17 +179,6 @@ def _tick(rate: Fraction) -> Fraction:
     """A time base in which frames at ``rate`` lie exactly, and others within 12 µs."""
     whole = rate.numerator * -(-_TICKS // rate.numerator)
     return Fraction(1, whole if whole <= 10 * _TICKS else _TICKS)
-
-
-def _cut(frame: Frame, size: Size) -> Frame:
-    if frame.size == size:
-        return frame
-    width, height = size
-    planes = [plane[:height, :width] for plane in frame.planes]
-    if frame.format is PixelFormat.I420:
-        planes[1:] = [plane[: height // 2, : width // 2] for plane in planes[1:]]
-    alpha = None if frame.alpha is None else frame.alpha[:height, :width]
-    return Frame(tuple(planes), frame.format, size, color=frame.color, alpha=alpha)
 
 
 def _over_black(frame: Frame) -> Frame:

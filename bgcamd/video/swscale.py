@@ -90,6 +90,39 @@ def interleaved(frame: Frame) -> Plane:
     raise ValueError(f"frames of format {frame.format.name} are not for files")
 
 
+def as_i420(frame: Frame, color: Color) -> Frame:
+    """Return an RGB, GREY or I420 frame as I420 of ``color``, in new memory; its alpha is taken over.
+
+    The last column or row of an odd size is left out.
+    """
+    size = Size(frame.size.width & ~1, frame.size.height & ~1)
+    packed, source = pack(cropped(frame, size))
+    yuv = convert(packed, "yuv420p" if frame.alpha is None else "yuva420p", source=source, target=color, size=size)
+    planes = tuple(samples(yuv, index) for index in range(3))
+    alpha = None if frame.alpha is None else frame.alpha[: size.height, : size.width]
+    return Frame(
+        planes,
+        PixelFormat.I420,
+        size,
+        color=color,
+        alpha=alpha,
+        captured_ns=frame.captured_ns,
+        sequence=frame.sequence,
+    )
+
+
+def cropped(frame: Frame, size: Size) -> Frame:
+    """View the upper left ``size`` (even for I420) of a frame of any planar format or RGB24."""
+    if frame.size == size:
+        return frame
+    width, height = size
+    planes = [plane[:height, :width] for plane in frame.planes]
+    if frame.format is PixelFormat.I420:
+        planes[1:] = [plane[: height // 2, : width // 2] for plane in planes[1:]]
+    alpha = None if frame.alpha is None else frame.alpha[:height, :width]
+    return Frame(tuple(planes), frame.format, size, color=frame.color, alpha=alpha, captured_ns=frame.captured_ns)
+
+
 def _planar(pixels: str, size: Size, planes: tuple[Plane | None, ...]) -> VideoFrame:
     packed = VideoFrame(*size, pixels)
     for index, plane in enumerate(planes):
