@@ -184,7 +184,8 @@ class FakeCamera:
 
     def _s_parm(self, answer: vd.StreamParm) -> None:
         wish = answer.parm.capture.timeperframe.rate
-        rates = self._sizes(self.format.pixelformat)[Size(self.format.width, self.format.height)]
+        rates = self._sizes(self.format.pixelformat).get(Size(self.format.width, self.format.height), ())
+        _at(rates, 0)
         self.interval = _interval(min(rates, key=lambda rate: abs(rate - wish)))
         self._g_parm(answer)
 

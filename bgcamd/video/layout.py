@@ -27,15 +27,20 @@ def bytes_needed(pix: vd.PixFormat, format: PixelFormat) -> int:  # noqa: A002
 
 
 def planes(memory: mmap.mmap, pix: vd.PixFormat, format: PixelFormat) -> tuple[Plane, ...]:  # noqa: A002
-    """Return the planes as PixelFormat describes them, all views of ``memory``; for MJPG the whole of it."""
+    """Return the planes as PixelFormat describes them, all views of ``memory``; for MJPG the whole of it.
+
+    As long as one of them lives, ``memory.close()`` raises BufferError.
+    """
+    # frombuffer alone holds the export; ndarray(buffer=memory) would let it be unmapped under the array
+    held = np.frombuffer(memory, np.uint8)
     if format is PixelFormat.MJPG:
-        return (np.frombuffer(memory, np.uint8),)
+        return (held,)
     line, size = stride(pix, format), Size(pix.width, pix.height)
     if format is PixelFormat.YUYV:
-        return (_view(memory, (size.height, size.width, 2), 0, (line, 2, 1)),)
+        return (_view(held, (size.height, size.width, 2), 0, (line, 2, 1)),)
     chroma = ((size.height + 1) // 2, (size.width + 1) // 2, 2)
-    luma = _view(memory, (size.height, size.width), 0, (line, 1))
-    return luma, _view(memory, chroma, line * size.height, (line, 2, 1))
+    luma = _view(held, (size.height, size.width), 0, (line, 1))
+    return luma, _view(held, chroma, line * size.height, (line, 2, 1))
 
 
 def color(pix: vd.PixFormat, format: PixelFormat) -> Color:  # noqa: A002
@@ -53,5 +58,5 @@ def color(pix: vd.PixFormat, format: PixelFormat) -> Color:  # noqa: A002
     return Color("bt709" if hd else "bt601", full_range=full)
 
 
-def _view(memory: mmap.mmap, shape: tuple[int, ...], offset: int, strides: tuple[int, ...]) -> Plane:
-    return np.ndarray(shape, np.uint8, memory, offset, strides)
+def _view(held: Plane, shape: tuple[int, ...], offset: int, strides: tuple[int, ...]) -> Plane:
+    return np.ndarray(shape, np.uint8, held, offset, strides)
