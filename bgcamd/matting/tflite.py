@@ -79,7 +79,7 @@ class _File:
         for index in range(self.graph.OperatorsLength()):
             operator = self.graph.Operators(index)
             code = self._model.OperatorCodes(operator.OpcodeIndex())
-            kind = _KINDS.get(max(code.BuiltinCode(), code.DeprecatedBuiltinCode()), "?")
+            kind = _KINDS.get(code.BuiltinCode(), "?")
             if kind == "CUSTOM":
                 kind = code.CustomCode().decode()
             yield Layer(kind, tuple(map(int, operator.InputsAsNumpy())), int(operator.Outputs(0)), operator)
