@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bgcamd.canvas.background import Moving, Plate, Still
+from bgcamd.errors import InputError
 from bgcamd.frame import PixelFormat
 from bgcamd.scene import Backdrop, Clip, Colour, Picture, PreparedScene, Remove, Scene
-from bgcamd.video.images import is_animated, read_image
-from bgcamd.video.media_reader import MediaReader
+from bgcamd.video.files import Kind, classify, open_reader
+from bgcamd.video.images import read_image
 
 
 def prepare(scene: Scene, plate: Plate, *, holds_alpha: bool = False, wait: bool = False) -> PreparedScene:
@@ -25,7 +26,7 @@ def _backdrop(scene: Scene, plate: Plate, *, holds_alpha: bool, wait: bool) -> B
         case Picture(path):
             return Still(plate.picture(read_image(path), scene.fit))
         case Clip(path):
-            return Moving(lambda: MediaReader(path, format=PixelFormat.RGB24), plate, scene.fit, wait=wait)
+            return Moving(lambda: open_reader(path, format=PixelFormat.RGB24), plate, scene.fit, wait=wait)
         case Colour(rgb):
             return Still(plate.solid(rgb))
         case Remove() if not holds_alpha:
@@ -36,9 +37,10 @@ def _backdrop(scene: Scene, plate: Plate, *, holds_alpha: bool, wait: bool) -> B
 
 def background_of(path: Path, name: str = "") -> Picture | Clip:
     """Say what kind of background a file is, by its content. Raises InputError when it is neither."""
-    name = name or path.name
-    animated = is_animated(path)
-    if animated is None:
-        with MediaReader(path):  # raises where it is no clip either
-            return Clip(path, name)
-    return Clip(path, name) if animated else Picture(path, name)
+    match classify(path):
+        case Kind.IMAGE:
+            return Picture(path, name or path.name)
+        case Kind.CLIP:
+            return Clip(path, name or path.name)
+        case kind:
+            raise InputError(f"{path} is {kind.value}, no background", "give a picture, a GIF or a video")

@@ -49,6 +49,11 @@ class Stats:
         """Camera to write, p50 and p95, ms."""
         return {"p50": _percentile(self._age, 50), "p95": _percentile(self._age, 95)}
 
+    def cpu_ms(self, stage: str) -> float:
+        """The mean CPU time of one stage, ms; 0 where nothing was measured."""
+        samples = tuple(self._cpu[stage])
+        return sum(samples) / len(samples) / 1e6 if samples else 0.0
+
     def stages(self) -> dict[str, dict[str, float]]:
         """Per stage: wall_p50, wall_p95 and cpu_p50, ms; 0 where nothing was measured."""
         return {

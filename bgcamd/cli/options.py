@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from bgcamd import settings
 from bgcamd.errors import UsageError
 from bgcamd.scene import Alpha, Blur
 from bgcamd.settings import SETTINGS, SceneChange, Setting
-from bgcamd.values import COLOURS
+from bgcamd.values import COLOURS, size
 
 Command = Callable[..., Any]
 
@@ -61,7 +62,54 @@ def daemon_options(command: Command) -> Command:
     return _with(options + [_daemon_option(row) for row in rows], called)
 
 
-def _with(options: list[Callable[[Command], Command]], command: Command) -> Command:
+def engine_options(*, threads: int) -> Callable[[Command], Command]:
+    """Add --model, --engine and --threads, for the commands that work without a daemon.
+
+    The command is called with ``model``, ``engine`` and ``threads``, of which 0 means as many as there are.
+    """
+    name, engine = (next(row for row in SETTINGS if row.name == f"model.{key}") for key in ("name", "engine"))
+    kinds = click.Choice(engine.choices)
+    options = [
+        click.option("--model", metavar="NAME", default=name.default, show_default=True, help=_sentence(name.help)),
+        click.option("--engine", type=kinds, default=engine.default, show_default=True, help=_sentence(engine.help)),
+        click.option(
+            "--threads",
+            metavar="N",
+            type=_Threads(),
+            default=threads,
+            show_default=True,
+            help="CPU threads it may use; 0 for all.",
+        ),
+    ]
+    return lambda command: _with(options, command)
+
+
+class _Threads(click.IntRange):
+    """A number of threads; 0 becomes as many as there are."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 256)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number, at least 1."""
+        return int(super().convert(value, param, ctx)) or os.cpu_count() or 1
+
+
+class SizeOption(click.ParamType[Any]):
+    """A size such as 1280x720, as ``frame.Size``."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the size; a text that is none, or "auto", is refused."""
+        try:
+            found = size(value, Path()) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return found or self.fail("a size is needed here", param, ctx)
+
+
+def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
     for option in reversed(options):  # the last applied comes first in --help
         command = option(command)
     return command

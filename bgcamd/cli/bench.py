@@ -1,0 +1,123 @@
+"""``bgcam bench``: what a frame costs on this machine, stage by stage."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+import cv2
+import numpy as np
+
+from bgcamd.assets import demo_path
+from bgcamd.canvas.background import Plate
+from bgcamd.canvas.host import HostCanvas
+from bgcamd.cli.options import SizeOption, engine_options, scene_options
+from bgcamd.errors import InputError
+from bgcamd.frame import BT601, Engine, Frame, PixelFormat, Reader, Size
+from bgcamd.matting.engines import Choice, open_engine
+from bgcamd.matting.manifest import find_manifest
+from bgcamd.pipeline import Pipeline
+from bgcamd.prepare import background_of, prepare
+from bgcamd.scene import Colour, PreparedScene, Scene
+from bgcamd.settings import SceneChange
+from bgcamd.stats import STAGES, Stats
+from bgcamd.video.demo import DemoReader
+from bgcamd.video.files import open_reader
+from bgcamd.video.images import read_image
+
+_DISTINCT = 60  # frames that are kept and shown again and again
+_WARM_UP = 10
+
+
+@click.command()
+@scene_options()
+@engine_options(threads=1)
+@click.option("--size", type=SizeOption(), default="1280x720", show_default=True, help="Of the frames.")
+@click.option("--frames", type=click.IntRange(1), default=300, show_default=True, help="How many are worked on.")
+@click.option("--input", "clip", type=click.Path(path_type=Path), help="A clip to work on; the demo if none is named.")
+@click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
+def bench(
+    *,
+    change: SceneChange,
+    model: str,
+    engine: Choice,
+    threads: int,
+    size: Size,
+    frames: int,
+    clip: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the pipeline on this machine: YUYV frames in, as of a camera, and I420 out.
+
+    Times are of wall clock and CPU, in ms a frame. The frames lie in memory; no camera or output is waited for.
+    """
+    cv2.setNumThreads(1)
+    with ExitStack() as stack:
+        network = stack.enter_context(open_engine(find_manifest(model), engine, threads)[0])
+        plate = Plate(size, PixelFormat.I420, BT601)
+        scene = prepare(change.applied_to(Scene(Colour()), background_of), plate)
+        stack.callback(scene.close)
+        result = measure(network, scene, size, _raw_frames(clip, size), frames)
+    if as_json:
+        click.echo(json.dumps(result))
+    else:
+        click.echo(_page(result, network.name, size, frames))
+
+
+def measure(engine: Engine, scene: PreparedScene, size: Size, raws: Iterable[Frame], frames: int) -> dict[str, object]:
+    """Run ``frames`` frames, over and over the same, and return what ``--json`` prints; times in ms."""
+    pipeline = Pipeline(HostCanvas(size), engine)
+    endless = itertools.cycle(list(raws))
+    for raw in itertools.islice(endless, _WARM_UP):
+        pipeline.run(raw, scene)
+    pipeline.stats = Stats(keep=frames)
+    wall, cpu = time.perf_counter(), time.process_time()
+    for raw in itertools.islice(endless, frames):
+        pipeline.run(raw, scene)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "stages": pipeline.stats.stages(),
+        "cpu_ms_per_frame": round(cpu * 1e3 / frames, 3),
+        "cpu_ms_not_inference": round(cpu * 1e3 / frames - pipeline.stats.cpu_ms("infer"), 3),
+        "fps": round(frames / wall, 1),
+    }
+
+
+def _raw_frames(clip: Path | None, size: Size) -> Iterator[Frame]:
+    """Frames as a camera sends them, YUYV of ``size``."""
+    canvas = HostCanvas(size)
+    for frame in itertools.islice(_reader(clip, size), _DISTINCT):
+        y, u, v = canvas.take(frame).planes
+        packed = np.empty((*y.shape, 2), np.uint8)
+        packed[..., 0] = y
+        packed[:, 0::2, 1], packed[:, 1::2, 1] = np.repeat(u, 2, axis=0), np.repeat(v, 2, axis=0)
+        yield Frame((packed,), PixelFormat.YUYV, size)
+
+
+def _reader(clip: Path | None, size: Size) -> Reader:
+    if clip is not None:
+        return open_reader(clip)
+    path = demo_path()
+    if not path.is_file():
+        raise InputError("the demo's picture has not been fetched", "bgcam models fetch --demo, or --input CLIP")
+    return DemoReader(read_image(path), size=size)
+
+
+def _page(result: dict[str, object], engine: str, size: Size, frames: int) -> str:
+    stages = result["stages"]
+    lines = [f"{engine}, {size}, {frames} frames", "", "ms       wall p50  wall p95   cpu p50"]
+    if isinstance(stages, dict):
+        for stage in STAGES:
+            times = stages[stage]
+            lines.append(f"{stage:<8} {times['wall_p50']:8.2f}  {times['wall_p95']:8.2f}  {times['cpu_p50']:8.2f}")
+    lines += [
+        "",
+        f"{result['cpu_ms_per_frame']} ms of CPU a frame, {result['cpu_ms_not_inference']} ms of it not inference",
+    ]
+    lines.append(f"{result['fps']} frames per second at most")
+    return "\n".join(lines)
