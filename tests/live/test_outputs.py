@@ -1,0 +1,89 @@
+"""Outputs that fail and come back."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import pytest
+
+from bgcamd.errors import SinkError
+from bgcamd.frame import Frame, PixelFormat, Size
+from bgcamd.live import outputs as outputs_module
+from bgcamd.live.outputs import OutputPlan, Outputs
+
+FRAME = Frame((np.zeros((2, 2), np.uint8),), PixelFormat.GREY, Size(2, 2))
+
+
+class Recorder:
+    """A sink that remembers what happened to it."""
+
+    name = "recorder"
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.broken = False
+
+    def __enter__(self) -> Self:
+        self.log.append("open")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.log.append("discard" if error else "close")
+
+    def write(self, frame: Frame) -> None:
+        if self.broken:
+            raise SinkError("gone", "plug it in")
+        self.log.append("write")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that the outputs see; a test moves it."""
+    now = [100.0]
+    monkeypatch.setattr(outputs_module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_an_output_is_opened_once_and_closed_at_the_end() -> None:
+    sink = Recorder()
+    with Outputs([OutputPlan("x", lambda: sink)]) as outputs:
+        outputs.write(FRAME)
+        outputs.write(FRAME)
+        assert outputs.names == ["recorder"]
+    assert sink.log == ["open", "write", "write", "close"]
+
+
+def test_a_failing_output_is_closed_tried_again_later_and_does_not_hurt_the_others(clock: list[float]) -> None:
+    bad, good = Recorder(), Recorder()
+    with Outputs([OutputPlan("bad", lambda: bad), OutputPlan("good", lambda: good)]) as outputs:
+        outputs.write(FRAME)
+        bad.broken = True
+        outputs.write(FRAME)
+        assert [(name, error.message) for name, error in outputs.problems] == [("bad", "gone")]
+        bad.broken = False
+        outputs.write(FRAME)  # too early to try again
+        clock[0] += 1.1
+        outputs.write(FRAME)
+        assert outputs.problems == []
+    assert bad.log == ["open", "write", "discard", "open", "write", "close"]
+    assert good.log == ["open", *["write"] * 4, "close"]
+
+
+def test_the_time_between_tries_grows_to_a_limit(clock: list[float]) -> None:
+    tries: list[float] = []
+
+    def missing() -> Recorder:
+        tries.append(clock[0])
+        raise SinkError("no such device")
+
+    with Outputs([OutputPlan("missing", missing)]) as outputs:
+        for _ in range(1000):
+            outputs.write(FRAME)
+            clock[0] += 0.1
+    gaps = np.diff(tries).round(1)
+    assert gaps[:4].tolist() == pytest.approx([1, 2, 4, 8], abs=0.2)
+    assert gaps[4:].tolist() == pytest.approx([10.0] * len(gaps[4:]), abs=0.2)
