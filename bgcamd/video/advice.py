@@ -62,10 +62,10 @@ def _camera_hint(number: int | None, node: str) -> str:
 def _loopback_hint(number: int | None, node: str) -> str:
     if number in _DENIED:
         return _JOIN_GROUP
-    if number == errno.EBUSY:
+    if number in (errno.EBUSY, errno.EINVAL):  # >= 0.14 with exclusive_caps is no output while somebody writes
         return f'another program writes to it; close it ("fuser -v {node}" names it)'
     if number in _MISSING:
         return get_module()
-    if number in _NOT_VIDEO:  # v4l2loopback >= 0.14 with exclusive_caps is no output while somebody writes
-        return f'it is no virtual camera, or another program writes to it ("fuser -v {node}" names it)'
+    if number == errno.ENOTTY:
+        return "it is no virtual camera: leave --output out, to have ours found by its name"
     return ""

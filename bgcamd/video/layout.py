@@ -11,9 +11,7 @@ from bgcamd.video import videodev2 as vd
 
 
 def stride(pix: vd.PixFormat, format: PixelFormat) -> int:  # noqa: A002 - the field's standard name
-    """Bytes from one line to the next, of Y in NV12; 0 for MJPG."""
-    if format is PixelFormat.MJPG:
-        return 0
+    """Bytes from one line to the next, of YUYV or of NV12's Y."""
     return int(max(pix.bytesperline, pix.width * (2 if format is PixelFormat.YUYV else 1)))
 
 

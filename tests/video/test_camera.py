@@ -357,6 +357,36 @@ def test_buffers_too_small_for_the_picture_are_refused() -> None:
         V4L2Camera(camera.node, kernel=FakeKernel(camera))
 
 
+def test_a_driver_with_a_single_buffer_is_refused() -> None:
+    class Poor(FakeCamera):
+        def ioctl(self, fd: int, request: int, argument: object) -> None:
+            if isinstance(argument, vd.RequestBuffers):
+                argument.count = min(argument.count, 1)
+            super().ioctl(fd, request, argument)  # type: ignore[arg-type]
+
+    camera = Poor({YUYV: {SMALL: [30]}})
+    kernel = FakeKernel(camera)
+    with pytest.raises(SourceError, match="gives 1 buffers; 2 are needed"):
+        V4L2Camera(camera.node, kernel=kernel)
+    assert kernel.descriptors == 0
+
+
+def test_a_release_that_fails_on_a_lost_camera_is_left_to_the_next_read() -> None:
+    camera = yuyv()
+    with opened(camera) as source:
+        for number in (errno.ENODEV, errno.EINVAL):
+            camera.feed(bytes(BYTES))
+            frame = read(source)
+            camera.refused[vd.VIDIOC_QBUF] = number
+            if number == errno.ENODEV:
+                frame.release()
+            else:
+                with pytest.raises(OSError, match="Invalid argument"):
+                    frame.release()
+            camera.refused.clear()
+            del frame
+
+
 def test_two_can_not_have_the_same_camera() -> None:
     camera = yuyv()
     kernel = FakeKernel(camera)
