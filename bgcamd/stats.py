@@ -43,7 +43,7 @@ class Stats:
         """Frames per second over the last two seconds."""
         recent = [moment for moment in tuple(self._written) if now_ns - moment < 2_000_000_000]
         span = now_ns - recent[0] if recent else 0
-        return round(len(recent) * 1e9 / span, 1) if span else 0.0
+        return round((len(recent) - 1) * 1e9 / span, 1) if span else 0.0
 
     def age_ms(self) -> dict[str, float]:
         """Camera to write, p50 and p95, ms."""
