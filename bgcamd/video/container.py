@@ -11,6 +11,7 @@ from typing import Any, cast
 import av
 import av.container
 import av.error
+from av.audio.stream import AudioStream
 from av.codec import CodecContext
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
@@ -18,10 +19,13 @@ from av.video.stream import VideoStream
 
 from bgcamd.errors import InputError
 from bgcamd.frame import BT601, BT709, Color
-from bgcamd.video.atomic import reason
+from bgcamd.video.inputs import open_input
 from bgcamd.video.orientation import UPRIGHT, Turn, turn_of_matrix
 
 HINT = "is it complete, and a video?"
+MAX_PIXELS = 100_000_000
+"""The largest frame that is decoded."""
+
 _TEXT = frozenset({"tty", "subviewer", "srt", "ass"})
 # libavcodec's own VP8 and VP9 decoders leave a WebM's alpha out.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -45,16 +49,12 @@ def open_container(path: Path) -> av.container.InputContainer:
     ------
     InputError: missing, unreadable, empty, a directory, or nothing that libav knows.
     """
+    open_input(path).close()
     try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise InputError(f"can't read {path}: the file is empty", HINT)
         # "file:" keeps a name with a colon from being taken for a protocol.
         container = av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
     except av.error.FFmpegError as error:
         raise InputError(f"can't read {path}: it is not a video that we know, or damaged", HINT) from error
-    except OSError as error:
-        raise InputError(f"can't read {path}: {reason(error)}") from error
     if container.format.name in _TEXT:  # libav would draw any .txt as a picture of its letters
         container.close()
         raise InputError(f"can't read {path}: it is not a video", HINT)
@@ -69,8 +69,21 @@ def video_stream(container: av.container.InputContainer, path: Path) -> VideoStr
     raise InputError(f"{path} has no video stream", "choose a file with a picture in it")
 
 
-def decoder(stream: VideoStream) -> VideoCodecContext:
-    plain = stream.codec_context
+def sound_stream(container: av.container.InputContainer) -> AudioStream | None:
+    """Return the best stream of sound that can be decoded."""
+    for stream in (container.streams.best("audio"), *container.streams.audio):
+        if stream is not None and stream.codec_context is not None:
+            return cast(AudioStream, stream)
+    return None
+
+
+def decoder(stream: VideoStream, path: Path) -> VideoCodecContext:
+    """Return the decoder that gives a stream's alpha too. Raises InputError where there is none, or for a huge size."""
+    plain = cast("VideoCodecContext | None", stream.codec_context)
+    if plain is None:
+        raise InputError(f"can't read {path}: its video codec is not known", HINT)
+    if plain.width * plain.height > MAX_PIXELS:
+        raise InputError(f"{path} declares {plain.width}x{plain.height} pixels", "scale it down first")
     better = _ALPHA_DECODERS.get(plain.codec.canonical_name)
     if better is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
         return plain

@@ -19,6 +19,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from bgcamd.errors import InputError
 from bgcamd.frame import JPEG, Frame, PixelFormat, Plane, Size
 from bgcamd.video.atomic import reason
+from bgcamd.video.inputs import open_input
 from bgcamd.video.orientation import EXIF, UPRIGHT, turned
 
 MAX_PIXELS = 100_000_000
@@ -99,11 +100,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """Identify a picture and check its size; the pixels are not decoded yet."""
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
+        file = stack.enter_context(open_input(path))
         try:
-            file = stack.enter_context(path.open("rb"))
-            if not file.read(1):
-                raise InputError(f"can't read {path}: the file is empty", HINT)
-            file.seek(0)
             image = stack.enter_context(_identified(file))
         except UnidentifiedImageError as error:
             raise InputError(f"can't read {path}: it is not a picture that we know", HINT) from error

@@ -24,6 +24,7 @@ from bgcamd.video.container import (
     decoder,
     duration,
     open_container,
+    sound_stream,
     turn_of,
     video_stream,
 )
@@ -112,8 +113,8 @@ class MediaReader:
 
     def _open(self, color: Color | None) -> None:
         stream = self._stream = video_stream(self._container, self.path)
-        stream.thread_type = "AUTO"
-        self._decoder = decoder(stream)
+        self._decoder = decoder(stream, self.path)
+        self._decoder.thread_type = "AUTO"
         self._pictures = self._decode()
         try:
             first = next(self._pictures, None)
@@ -135,7 +136,7 @@ class MediaReader:
         self.duration, self._surely = duration(self._container, stream)
         guess = round(self.duration * self.rate) if self.duration else None
         self.count = stream.frames or guess
-        self.sound = Sound(self.path, self._start) if self._container.streams.audio else None
+        self.sound = Sound(self.path, self._start) if sound_stream(self._container) is not None else None
 
     @property
     def _tick(self) -> Fraction:

@@ -14,7 +14,7 @@ import av.error
 from av.audio.stream import AudioStream
 from av.packet import Packet
 
-from bgcamd.video.container import Sound, open_container
+from bgcamd.video.container import Sound, open_container, sound_stream
 from bgcamd.video.media_formats import Container
 
 _RATE = 48000
@@ -36,7 +36,7 @@ class SoundTrack:
         self._output = output
         self._start = sound.start
         self._input = open_container(sound.path)
-        self._source = cast(AudioStream, self._input.streams.best("audio"))
+        self._source = cast(AudioStream, sound_stream(self._input))
         self._tick = self._source.time_base or Fraction(1, _RATE)
         copied = self._source.codec_context.codec.canonical_name in container.copied
         self._packets = self._copied() if copied else self._encoded()

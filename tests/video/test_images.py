@@ -198,7 +198,9 @@ def test_an_unreadable_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, for whom every file is readable
+    monkeypatch.setattr(
+        "bgcamd.video.inputs._at_once", refuse
+    )  # the tests may run as root, for whom every file is readable
     with pytest.raises(InputError, match=r"a\.png: permission denied"):
         read_image(tmp_path / "a.png")
 
