@@ -6,6 +6,7 @@ import grp
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -142,13 +143,29 @@ class Client:
 
 def _connected(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    sock.settimeout(_CONNECT_S)
+    deadline = time.monotonic() + _CONNECT_S
     try:
-        sock.connect(os.fspath(path))
+        sock.setblocking(False)
+        while not _knock(sock, path):
+            if time.monotonic() > deadline:
+                raise ControlError(f"bgcamd on {path} takes no more clients", _HUNG)
+            time.sleep(0.02)
     except OSError as error:
         sock.close()
         raise _unreachable(path, error) from error
+    except BaseException:
+        sock.close()
+        raise
     return sock
+
+
+def _knock(sock: socket.socket, path: Path) -> bool:
+    """Connect; False where the daemon has too many at its door just now."""
+    try:
+        sock.connect(os.fspath(path))
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _unreachable(path: Path, error: OSError) -> ControlError:
@@ -158,8 +175,6 @@ def _unreachable(path: Path, error: OSError) -> ControlError:
         return ControlError(f"no bgcamd is running: nobody answers on {path}", _START)
     if isinstance(error, PermissionError):
         return _denied(path)
-    if isinstance(error, BlockingIOError | TimeoutError):
-        return ControlError(f"bgcamd on {path} takes no more clients", _HUNG)
     return ControlError(f"can't connect to {path}: {error.strerror or error}", "see --socket and $BGCAMD_SOCKET")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from bgcamd.errors import ControlError, SettingsError
 
 _CHOOSE = "choose another with --socket"
-_BACKLOG = 16
+_BACKLOG = 128
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,3 +106,18 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
 def open_fds() -> Callable[[], int]:
     """Counts this process's file descriptors."""
     return lambda: len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], bool]], bool]:
+    """Waits for a condition: True as soon as it holds, False where it does not within 5 s."""
+
+    def wait(condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + 5
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    return wait
