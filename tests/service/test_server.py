@@ -120,9 +120,20 @@ def test_descriptors_that_came_are_closed_whatever_they_came_with(
 ) -> None:
     before = open_fds()
     for _ in range(20):
-        with raw(daemon) as sock:
-            socket.send_fds(sock, [message], [sock.fileno()] * 3)
+        with raw(daemon) as sock, Path(os.devnull).open("rb") as file:
+            socket.send_fds(sock, [message], [file.fileno()] * 3)
     assert wait_for(lambda: open_fds() == before)
+
+
+def test_a_client_that_sends_its_own_end_is_let_go_like_a_silent_one(
+    daemon: Any, tmp_path: Path, open_fds: Callable[[], int], wait_for: Wait
+) -> None:
+    daemon.socket = tmp_path / "t.sock"
+    with listen(daemon.socket) as listener, Server(listener, Service([]), idle_s=0.1):
+        before = open_fds()
+        with raw(daemon) as sock:  # once the server holds this end too, no close of ours reaches it
+            socket.send_fds(sock, [b"{"], [sock.fileno()])
+        assert wait_for(lambda: open_fds() == before)
 
 
 def test_a_flood_of_descriptors_is_refused_and_closed(daemon: Any, open_fds: Callable[[], int], wait_for: Wait) -> None:
