@@ -26,7 +26,8 @@ HINT = "is it complete, and a video?"
 MAX_PIXELS = 100_000_000
 """The largest frame that is decoded."""
 
-_TEXT = frozenset({"tty", "subviewer", "srt", "ass"})
+# libav would draw any .txt as a picture of its letters, and read the files that a playlist names.
+_NO_VIDEO = frozenset({"tty", "hls", "dash", "concat"})
 # libavcodec's own VP8 and VP9 decoders leave a WebM's alpha out.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _BT709_TAG = 1
@@ -43,7 +44,7 @@ class Sound:
 
 
 def open_container(path: Path) -> av.container.InputContainer:
-    """Open a media file; nothing but this file is read, whatever it refers to.
+    """Open a media file; no network is touched, and playlists of other files are refused.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def open_container(path: Path) -> av.container.InputContainer:
         container = av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
     except av.error.FFmpegError as error:
         raise InputError(f"can't read {path}: it is not a video that we know, or damaged", HINT) from error
-    if container.format.name in _TEXT:  # libav would draw any .txt as a picture of its letters
+    if container.format.name in _NO_VIDEO:
         container.close()
         raise InputError(f"can't read {path}: it is not a video", HINT)
     return container
@@ -110,6 +111,7 @@ def color_of(picture: av.VideoFrame) -> Color:
 
 
 def turn_of(picture: av.VideoFrame) -> Turn:
+    """How a frame must be turned to stand upright (its display matrix)."""
     matrix = picture.side_data.get("DISPLAYMATRIX")
     return UPRIGHT if matrix is None else turn_of_matrix(bytes(cast(Any, matrix)))
 
@@ -133,5 +135,6 @@ def _clock(text: str) -> float | None:
 
 
 def brief(error: av.error.FFmpegError) -> str:
+    """What libav says, in one line ("invalid data found when processing input")."""
     text = error.strerror or type(error).__name__
     return text[:1].lower() + text[1:]

@@ -47,7 +47,7 @@ class MediaWriter:
     color: matrix of the file, always in limited range; frames of another colour are converted.
     alpha: keep the frames' alpha, straight; without it, frames that have alpha are laid over black.
     sound: whose sound is kept (``MediaReader.sound``): copied where the container takes it, else encoded anew.
-    aspect: width of a pixel over its height.
+    aspect: width of a pixel over its height; H.264 and ProRes keep it, VP9 and FFV1 have no place for it.
     overwrite: whether the file may exist.
 
     Raises

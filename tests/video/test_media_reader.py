@@ -247,10 +247,12 @@ def test_a_missing_file_and_a_directory_are_told(tmp_path: Path) -> None:
         MediaReader(tmp_path)
 
 
-def test_a_playlist_reaches_no_other_place(tmp_path: Path) -> None:
-    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"
+@pytest.mark.parametrize("place", ["http://127.0.0.1:9/a.ts", "secret.ts"])
+def test_a_playlist_reaches_no_other_place(tmp_path: Path, place: str) -> None:
+    clip(tmp_path / "secret.ts", plain(), codec="libx264")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{place}\n#EXT-X-ENDLIST\n"
     (tmp_path / "a.m3u8").write_text(playlist)
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="not a video"):
         MediaReader(tmp_path / "a.m3u8")
 
 
