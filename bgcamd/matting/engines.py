@@ -15,7 +15,7 @@ from bgcamd.matting.store import check_model
 from bgcamd.paths import models_folder
 
 Choice = Literal["auto", "cpu", "tensorrt"]
-_TENSORRT = "TensorrtExecutionProvider"
+TENSORRT = "TensorrtExecutionProvider"
 
 
 def open_engine(manifest: Manifest, choice: Choice = "auto", threads: int = 1) -> tuple[Engine, str]:
@@ -47,7 +47,7 @@ def _on_cpu(manifest: Manifest, threads: int) -> Engine:
 
 def _on_tensorrt(manifest: Manifest, threads: int) -> Engine:
     file = check_model(manifest)
-    if _TENSORRT not in ort.get_available_providers():
+    if TENSORRT not in ort.get_available_providers():
         raise EngineError(
             f"onnxruntime {ort.__version__} was built without it",
             "install onnxruntime-gpu in place of onnxruntime, and TensorRT's libraries; or --engine cpu",
@@ -61,7 +61,7 @@ def _on_tensorrt(manifest: Manifest, threads: int) -> Engine:
         "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(cache),
     }
-    engine = OnnxEngine(manifest, file, threads=threads, provider=_TENSORRT, options=options)
+    engine = OnnxEngine(manifest, file, threads=threads, provider=TENSORRT, options=options)
     _prove(engine)
     return engine
 
