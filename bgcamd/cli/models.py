@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bgcamd.errors import ModelError
+from bgcamd.paths import shipped
 
 if TYPE_CHECKING:
     from bgcamd.matting.manifest import Manifest
@@ -35,8 +37,13 @@ def models(ctx: click.Context, as_json: bool) -> None:
     click.echo(json.dumps(rows, indent=2) if as_json else _table(rows))
 
 
+def _complete(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """The shipped models whose names begin so, for the shell."""
+    return sorted(path.stem for path in shipped("models").glob(f"{glob.escape(begun)}*.toml"))
+
+
 @models.command()
-@click.argument("names", metavar="NAME...", nargs=-1)
+@click.argument("names", metavar="NAME...", nargs=-1, shell_complete=_complete)
 @click.option(
     "--find-links",
     type=click.Path(path_type=Path),
@@ -59,7 +66,7 @@ def fetch(names: tuple[str, ...], find_links: Path | None, demo: bool) -> None:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", shell_complete=_complete)
 def path(name: str) -> None:
     """Print where a model's file is, or will be."""
     from bgcamd.matting.manifest import find_manifest  # noqa: PLC0415

@@ -53,7 +53,10 @@ def _on_tensorrt(manifest: Manifest, threads: int) -> Engine:
             "install onnxruntime-gpu in place of onnxruntime, and TensorRT's libraries; or --engine cpu",
         )
     cache = models_folder() / "tensorrt"
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EngineError(f"can't keep TensorRT's engines in {cache}: {error.strerror}") from error
     options = {
         "trt_fp16_enable": "True",
         "trt_engine_cache_enable": "True",

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from bgcamd.cli.models import models
@@ -93,6 +94,11 @@ class TestList:
         cache.mkdir()
         Path(run("path", "rvm").output.strip()).write_bytes(b"half")
         assert not next(row for row in json.loads(run("--json").output) if row["name"] == "rvm")["fetched"]
+
+
+def test_names_are_completed_by_the_shell() -> None:
+    names = ShellComplete(models, {}, "models", "_MODELS_COMPLETE").get_completions(["fetch"], "self")
+    assert [name.value for name in names] == ["selfie", "selfie-landscape"]
 
 
 class TestFetch:
