@@ -132,7 +132,7 @@ def stop(socket: Path | None) -> None:
     """End the daemon; returns when it has ended."""
     with Client(find_socket(socket)) as client:
         client.call("org.bgcam.Stop")
-        ended = client.wait_closed(_STOP_S)
+        ended = client.wait_ended(_STOP_S)
     click.echo("bgcamd has stopped" if ended else "bgcamd is stopping")
 
 

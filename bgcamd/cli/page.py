@@ -12,17 +12,18 @@ import click
 
 STAGES = ("take", "shrink", "infer", "refine", "compose", "give")
 _TIMES = ("wall_p50", "wall_p95", "cpu_p50")
-_ROWS = ("camera", "output", "model", "engine", "why")
-_SHOWN = {"version", "state", "fps", "stages", "age_ms", "dropped", "scene", *_ROWS}
+_ROWS = ("camera", "output", "size", "model", "engine", "why")
+_SHOWN = {"version", "state", "fps", "stages", "age_ms", "frames", "dropped", "problems", "scene", *_ROWS}
 
 
 def page(status: Mapping[str, object]) -> str:
     """The status on a page of some twenty lines, without a final newline."""
-    rows = [(key, _text(status.get(key))) for key in _ROWS] + [("scene", scene_line(status.get("scene")))]
+    rows = [(key, _text(status[key])) for key in _ROWS if key in status] + [("scene", scene_line(status.get("scene")))]
     rows += [(key, _text(value)) for key, value in status.items() if key not in _SHOWN and value not in (None, "", [])]
     width = max(len(key) for key, _ in rows)
     blocks = [
         [_heading(status)],
+        _problems(status.get("problems")),
         [f"{_text(key):<{width}}  {value}" for key, value in rows],
         [_pace(status)],
         _stages(status.get("stages")),
@@ -65,11 +66,17 @@ def _heading(status: Mapping[str, object]) -> str:
     return f"bgcamd {_text(status.get('version'))}: " + click.style(state, fg="green" if state == "live" else "yellow")
 
 
+def _problems(problems: object) -> list[str]:
+    texts = problems if isinstance(problems, list) else []
+    return [click.style(f"! {_text(each)}", fg="red") for each in texts]
+
+
 def _pace(status: Mapping[str, object]) -> str:
     age = status.get("age_ms")
     p50, p95 = (_number(age.get(key), 1) for key in ("p50", "p95")) if isinstance(age, Mapping) else ("–", "–")
     fps, dropped = _number(status.get("fps"), 1), _text(status.get("dropped"))
-    return f"{fps} fps, {dropped} dropped, age {p50} ms (p95 {p95})"
+    seen = f"{_text(status['frames'])} frames, " if "frames" in status else ""
+    return f"{fps} fps, {seen}{dropped} dropped; age at the write {p50} ms, p95 {p95} ms"
 
 
 def _stages(stages: object) -> list[str]:

@@ -16,6 +16,7 @@ from bgcamd import __version__
 from bgcamd.errors import BgcamError, ControlError
 from bgcamd.paths import service_socket, user_socket
 from bgcamd.service import faults
+from bgcamd.service.listen import lock_of
 from bgcamd.service.varlink import Channel, Descriptors, Message, WireError
 
 _START = "start it: `bgcamd`, or `systemctl start bgcamd` for the system's"
@@ -81,9 +82,13 @@ class Client:
             yield self._parameters(method, message)
             continues = message.body.get("continues") is True
 
-    def wait_closed(self, timeout_s: float) -> bool:
-        """Wait until the daemon closes the connection; False where it has not in time."""
-        return self._channel.hung_up(timeout_s)
+    def wait_ended(self, timeout_s: float) -> bool:
+        """Wait until the daemon has ended, so that another may start; False where it has not in time."""
+        deadline = time.monotonic() + timeout_s
+        ended = self._channel.hung_up(timeout_s)
+        while (waiting := lock_of(self._path).exists()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return ended and not waiting
 
     def _send(self, body: Mapping[str, object], fds: Sequence[int], timeout_s: float) -> None:
         try:

@@ -65,6 +65,11 @@ def adopt(fd: int) -> Listener:
     return Listener(sock, anyone=True)
 
 
+def lock_of(path: Path) -> Path:
+    """The lock file beside the socket ``path``; it is there as long as the daemon has not ended altogether."""
+    return path.with_name(path.name + ".lock")
+
+
 def _gid(group: str | None) -> int | None:
     if group is None:
         return None
@@ -90,7 +95,7 @@ def _prepare_folder(folder: Path, gid: int | None) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold PATH.lock; unlinked at the end, while still held, so that who locks next locks what is on disk."""
-    lock = path.with_name(path.name + ".lock")
+    lock = lock_of(path)
     fd = _lock(lock)
     while fd is None:
         fd = _lock(lock)

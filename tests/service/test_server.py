@@ -264,8 +264,8 @@ def test_the_end_of_the_daemon_ends_a_stream_with_a_last_reply(daemon: Any, tmp_
             stream = client.stream("org.bgcam.Monitor")
             assert next(stream) == {"n": 1}
         assert list(stream) == [{"n": 2}]
-        assert client.wait_closed(1)
-        client.__exit__(None, None, None)
+    assert client.wait_ended(1)
+    client.__exit__(None, None, None)
 
 
 def test_a_socket_handed_over_is_served_and_outlives_the_server(tmp_path: Path) -> None:
