@@ -22,9 +22,9 @@ class StillsReader:
 
     Attributes
     ----------
-    files: the pictures, in order.
-    current: the one that was read last.
+    files: the pictures, in order; a frame's ``sequence`` is its picture's place among them.
     size, rate: None and 0. count: how many there are.
+    damage: None, or after the last frame which pictures could not be read.
     """
 
     size: Size | None = None
@@ -32,8 +32,8 @@ class StillsReader:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = tuple(files)
-        self.current = self.files[0]
         self.count = len(self.files)
+        self.damage: str | None = None
 
     @property
     def name(self) -> str:
@@ -48,12 +48,20 @@ class StillsReader:
     ) -> None: ...
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every picture. Raises InputError at the first that can't be read."""
+        """Yield every picture that can be read. Raises InputError when none can."""
+        errors = []
         for sequence, path in enumerate(self.files):
-            self.current = path
-            frame = read_image(path)
+            try:
+                frame = read_image(path)
+            except InputError as error:
+                errors.append(error)
+                continue
             frame.sequence = sequence
             yield frame
+        if errors and len(errors) == self.count:
+            raise errors[0]
+        if errors:
+            self.damage = f"{len(errors)} of {self.count} pictures can't be read; the first: {errors[0].message}"
 
 
 class SequenceReader:

@@ -66,8 +66,8 @@ class PicturesWriter:
         self._stack.__exit__(kind, error, trace)
 
     def write(self, frame: Frame) -> None:
-        """Write the next picture. Raises OutputError."""
-        write_image(self._path_of(self._written), frame, overwrite=self._overwrite)
+        """Write a frame to the path of its ``sequence``. Raises OutputError."""
+        write_image(self._path_of(frame.sequence), frame, overwrite=self._overwrite)
         self._written += 1
 
     def _tidy(self) -> None:

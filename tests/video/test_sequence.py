@@ -26,9 +26,9 @@ def pictures(folder: Path, *names: str, size: tuple[int, int] = (4, 2)) -> None:
         Image.new("RGB", size, (index,) * 3).save(folder / name)
 
 
-def grey(value: int, alpha: bool = False) -> Frame:
+def grey(value: int, alpha: bool = False, sequence: int = 0) -> Frame:
     plane = np.full((2, 4), value, np.uint8)
-    return Frame((plane,), PixelFormat.GREY, Size(4, 2), alpha=plane if alpha else None)
+    return Frame((plane,), PixelFormat.GREY, Size(4, 2), alpha=plane if alpha else None, sequence=sequence)
 
 
 def values(frames: Sequence[Frame]) -> list[int]:
@@ -123,11 +123,25 @@ def test_a_directory_is_read_picture_by_picture_in_natural_order(tmp_path: Path)
     (tmp_path / "folder.png").mkdir()
     reader = StillsReader(pictures_in(tmp_path))
     assert (reader.size, reader.rate, reader.count) == (None, 0, 3)
-    assert [(reader.current.name, tuple(frame.size), frame.sequence) for frame in reader] == [
-        ("2.png", (4, 2), 0),
-        ("10.jpg", (4, 2), 1),
-        ("B.png", (7, 7), 2),
-    ]
+    assert [path.name for path in reader.files] == ["2.png", "10.jpg", "B.png"]
+    assert [(tuple(frame.size), frame.sequence) for frame in reader] == [((4, 2), 0), ((4, 2), 1), ((7, 7), 2)]
+
+
+def test_a_picture_that_cannot_be_read_does_not_keep_the_others_from_it(tmp_path: Path) -> None:
+    pictures(tmp_path, "1.png", "2.png", "3.png")
+    (tmp_path / "2.png").write_bytes(b"damaged")
+    reader = StillsReader(pictures_in(tmp_path))
+    assert [frame.sequence for frame in reader] == [0, 2]
+    assert reader.damage is not None
+    assert reader.damage.startswith("1 of 3 pictures can't be read; the first: can't read")
+    assert "2.png" in reader.damage
+
+
+def test_where_no_picture_can_be_read_the_first_says_why(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"damaged")
+    (tmp_path / "2.png").touch()
+    with pytest.raises(InputError, match=r"1\.png"):
+        list(StillsReader(pictures_in(tmp_path)))
 
 
 def test_a_directory_without_pictures_is_told(tmp_path: Path) -> None:
@@ -138,7 +152,7 @@ def test_a_directory_without_pictures_is_told(tmp_path: Path) -> None:
 def test_frames_are_written_numbered_from_0(tmp_path: Path) -> None:
     with sequence_writer(tmp_path / "out" / "f%03d.png") as sink:
         for value in range(3):
-            sink.write(grey(value))
+            sink.write(grey(value, sequence=value))
     assert names(tmp_path / "out") == ["f000.png", "f001.png", "f002.png"]
     assert values([read_image(path) for path in sorted((tmp_path / "out").iterdir())]) == [0, 1, 2]
 
@@ -146,7 +160,7 @@ def test_frames_are_written_numbered_from_0(tmp_path: Path) -> None:
 def test_results_of_pictures_keep_their_base_names(tmp_path: Path) -> None:
     with stills_writer(tmp_path / "out", [Path("in/one.jpg"), Path("in/two.webp")], alpha=True) as sink:
         sink.write(grey(1, alpha=True))
-        sink.write(grey(2))
+        sink.write(grey(2, sequence=1))
     assert names(tmp_path / "out") == ["one.png", "two.png"]
     assert read_image(tmp_path / "out" / "one.png").alpha is not None
 
@@ -183,7 +197,7 @@ def test_breaking_off_keeps_what_is_complete_and_no_empty_directory(tmp_path: Pa
     def broken(count: int) -> None:
         with sequence_writer(tmp_path / "out" / "%d.png") as sink:
             for value in range(count):
-                sink.write(grey(value))
+                sink.write(grey(value, sequence=value))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
