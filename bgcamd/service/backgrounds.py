@@ -77,9 +77,13 @@ class Backgrounds:
 
     def settle(self, arrival: Arrival) -> Picture | Clip:
         """Give the copy its lasting name and say what it is. Raises InputError; ``prune`` then removes it."""
-        path = self._folder / (arrival.digest[:16] + _suffix(arrival.name))
+        path = self._folder / _settled_name(arrival)
         arrival.part.replace(path)
         return self._kind(path, arrival.name)
+
+    def in_clients_words(self, error: InputError, arrival: Arrival) -> InputError:
+        """``error`` with the client's name for the file, where it has ours."""
+        return InputError(error.message.replace(str(self._folder / _settled_name(arrival)), arrival.name), error.hint)
 
     def prune(self, live: Scene) -> None:
         """Remove every settled background but that of ``live``."""
@@ -90,6 +94,10 @@ class Backgrounds:
                     path.unlink(missing_ok=True)
                 except OSError as error:
                     _log.warning("an unused background stays: %s", error)
+
+
+def _settled_name(arrival: Arrival) -> str:
+    return arrival.digest[:16] + _suffix(arrival.name)
 
 
 def cleaned(name: str) -> str:

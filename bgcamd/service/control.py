@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from bgcamd.errors import OutputError, UsageError
+from bgcamd.errors import InputError, OutputError, UsageError
 from bgcamd.scene import Background, Blur, Colour, Fit, Keep, Remove, Scene
 from bgcamd.service.backgrounds import Arrival, Backgrounds
 from bgcamd.service.dispatch import Call, Interface, Method, Reply
@@ -148,6 +148,10 @@ class Control:
             self._model = self._model if model is None else model
             self._save(scene)
             return Reply({"scene": scene_to_dict(scene)})
+        except InputError as error:
+            if arrival is None:
+                raise
+            raise self._backgrounds.in_clients_words(error, arrival) from error
         finally:
             self._backgrounds.prune(self._controls.scene)
 

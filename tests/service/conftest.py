@@ -75,7 +75,7 @@ def kind(path: Path, name: str) -> Picture | Clip:
         return Picture(path, name)
     if content.startswith(b"CLIP"):
         return Clip(path, name)
-    raise InputError(f"{name} is no picture", "give a JPEG")
+    raise InputError(f"{path} is no picture", "give a JPEG")
 
 
 @dataclass
