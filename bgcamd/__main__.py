@@ -22,7 +22,7 @@ from bgcamd.canvas.card import Cards
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.edge import Edge
 from bgcamd.cli.options import daemon_options, scene_options
-from bgcamd.errors import InputError, SettingsError, SourceError, UsageError
+from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, SourceError, UsageError
 from bgcamd.frame import BT601, Frame, PixelFormat, Size, Source
 from bgcamd.live.capture import Capture
 from bgcamd.live.loop import LiveLoop
@@ -38,10 +38,10 @@ from bgcamd.service.dispatch import Service
 from bgcamd.service.listen import listen
 from bgcamd.service.server import Server
 from bgcamd.service.state import Saved, load
-from bgcamd.settings import SceneChange, Settings, load_settings
+from bgcamd.settings import ModelSettings, SceneChange, Settings, load_settings
 from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
-from bgcamd.wiring import HD, Choices, camera_opener, choose, open_model, output_plans
+from bgcamd.wiring import HD, Choices, camera_opener, check_output, choose, open_model, output_plan
 
 _log = logging.getLogger("bgcamd")
 
@@ -58,13 +58,15 @@ def main(config: Path | None, overrides: Mapping[str, Any], change: SceneChange)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     sys.setswitchinterval(0.0005)  # hand a frame from thread to thread within a millisecond
     cv2.setNumThreads(1)  # the call itself needs the other cores
-    run(load_settings(config, overrides), change)
+    asked = overrides.get("model.name") is not None
+    run(load_settings(config, overrides), change, model_asked=asked)
 
 
-def run(settings: Settings, change: SceneChange) -> None:
+def run(settings: Settings, change: SceneChange, *, model_asked: bool) -> None:
     """Run the daemon until it is told to stop.
 
     change: the scene's options. They change the scene that was live last, else the settings' one.
+    model_asked: the settings' model is an option's, and so wins over the one that a client chose last.
     """
     socket = settings.control.socket or user_socket()
     state = _state_of(socket)
@@ -73,9 +75,9 @@ def run(settings: Settings, change: SceneChange) -> None:
         choices = _choices(settings)
         saved = _saved(state, settings)
         scene = change.applied_to(saved.scene, background_of)
-        model = open_model(saved.model or settings.model.name, settings.model.engine, settings.model.threads)
+        model, chosen = _model(settings.model, None if model_asked else saved.model)
         daemon = stack.enter_context(_assembled(settings, choices, model, scene))
-        control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", saved.model)
+        control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
         stack.enter_context(Server(listener, Service([control.interface])))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: daemon.stop())
@@ -89,9 +91,12 @@ def _state_of(socket: Path) -> Path:
 
 
 def _choices(settings: Settings) -> Choices:
+    """Raises SettingsError, and OutputError for a file that can't be written."""
     try:
         camera = parse_camera(settings.camera.address)
         outputs = [parse_output(address) for address in settings.output.addresses]
+        for output in outputs:
+            check_output(output)
     except UsageError as error:
         raise SettingsError(error.message, error.hint) from error
     return choose(camera, outputs, settings.preview.port)
@@ -101,11 +106,21 @@ def _saved(state: Path, settings: Settings) -> Saved:
     """What was live last, as far as it can still be shown; at the first start, what the settings say."""
     file = state / "scene.json"
     if not file.exists():
-        return Saved(settings.scene.applied_to(Scene(), background_of), settings.model.name)
+        return Saved(settings.scene.applied_to(Scene(), background_of))
     saved, note = load(file)
     if note:
         _log.warning("%s", note)
     return saved
+
+
+def _model(settings: ModelSettings, chosen: str | None) -> tuple[Model, str | None]:
+    """Open the model that a client chose last, else the settings' one; say which choice still stands."""
+    if chosen is not None:
+        try:
+            return open_model(chosen, settings.engine, settings.threads), chosen
+        except BgcamError as error:
+            _log.warning("%s; going on with %s", error, settings.name)
+    return open_model(settings.name, settings.engine, settings.threads), None
 
 
 @contextmanager
@@ -116,7 +131,7 @@ def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene)
         stack.callback(opener.close)
         size, rate = opener.look(settings.camera.size)
         canvas, plate = HostCanvas(size), Plate(size, PixelFormat.I420, BT601)
-        outputs = stack.enter_context(Outputs(list(output_plans(choices.outputs, size, rate))))
+        outputs = stack.enter_context(Outputs([output_plan(address, size, rate) for address in choices.outputs]))
         mailbox = stack.enter_context(Latest[Frame]())
         capture = stack.enter_context(Capture(opener, mailbox))
         loop = LiveLoop(
@@ -134,11 +149,18 @@ def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene)
             outputs=outputs,
             model=model,
             prepare=lambda wanted: prepare(wanted, plate),
-            open_model=lambda name: open_model(name, settings.model.engine, settings.model.threads),
+            open_model=lambda name: _asked_model(settings, name),
         )
         stack.callback(daemon.close)
         outputs.open()
         yield daemon
+
+
+def _asked_model(settings: Settings, name: str) -> Model:
+    """Open what a client asked for; with a group, clients are others, who must not make us open any file."""
+    if settings.control.group and "/" in name:
+        raise ModelError(f"{name}: only models by name here", "bgcam models lists them")
+    return open_model(name, settings.model.engine, settings.model.threads)
 
 
 def _ready(scene: Scene, plate: Plate) -> PreparedScene:

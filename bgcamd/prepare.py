@@ -8,8 +8,8 @@ from bgcamd.canvas.background import Moving, Plate, Still
 from bgcamd.errors import InputError
 from bgcamd.frame import PixelFormat
 from bgcamd.scene import Backdrop, Clip, Colour, Picture, PreparedScene, Remove, Scene
-from bgcamd.video.files import Kind, classify, open_reader
-from bgcamd.video.images import read_image
+from bgcamd.video.files.images import read_image
+from bgcamd.video.files.paths import Kind, classify, open_reader
 
 
 def prepare(scene: Scene, plate: Plate, *, holds_alpha: bool = False, wait: bool = False) -> PreparedScene:

@@ -71,10 +71,10 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class ControlSettings:
-    """The socket that ``bgcam`` talks to: None for the usual place; mode as of chmod; group a name, or ""."""
+    """The socket that ``bgcam`` talks to: None for the usual place; mode as of chmod, or None; group a name, or ""."""
 
     socket: Path | None
-    mode: int
+    mode: int | None
     group: str
 
 
@@ -153,8 +153,8 @@ SETTINGS = (
             "CPU threads it may use", "--threads", "N"),
     Setting("control.socket", values.socket, "auto",
             "where bgcam finds the daemon", "--socket", "PATH"),
-    Setting("control.mode", values.mode, "0600",
-            "who may connect: the socket's mode"),
+    Setting("control.mode", values.mode, "auto",
+            "who may connect: the socket's mode; auto is 0600, with a group 0660"),
     Setting("control.group", values.text, "",
             "the socket's group"),
     Setting("preview.port", values.whole(0, 65535), 0,

@@ -128,10 +128,12 @@ def socket(value: object, folder: Path) -> Path | None:
     return path
 
 
-def mode(value: object, _folder: Path) -> int:
-    """Read a file's mode, three octal digits after an optional 0, as in "0660"."""
+def mode(value: object, _folder: Path) -> int | None:
+    """Read a file's mode, three octal digits after an optional 0, as in "0660"; None for "auto"."""
+    if value == "auto":
+        return None
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
-        raise ValueError('must be octal digits in quotes, such as "0660"')
+        raise ValueError('must be "auto" or octal digits in quotes, such as "0660"')
     return int(value, 8)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,16 +17,17 @@ from bgcamd.matting.engines import Choice, open_engine
 from bgcamd.matting.manifest import find_manifest
 from bgcamd.service.daemon import Model
 from bgcamd.video.address import Auto, CameraAddress, Demo, Device, File, Loopback, OutputAddress, Preview
-from bgcamd.video.camera import V4L2Camera
 from bgcamd.video.demo import DemoReader
-from bgcamd.video.devices import find_camera, find_loopback
-from bgcamd.video.files import open_reader
-from bgcamd.video.images import read_image
-from bgcamd.video.loopback import LoopbackSink
-from bgcamd.video.media_writer import MediaWriter
+from bgcamd.video.files.images import read_image
+from bgcamd.video.files.media_formats import check_clip_target
+from bgcamd.video.files.media_writer import MediaWriter
+from bgcamd.video.files.paths import open_reader
 from bgcamd.video.null import NullSink
 from bgcamd.video.player import Player
-from bgcamd.video.preview import PreviewSink
+from bgcamd.video.preview.sink import PreviewSink
+from bgcamd.video.v4l2.camera import V4L2Camera
+from bgcamd.video.v4l2.devices import find_camera, find_loopback
+from bgcamd.video.v4l2.loopback import LoopbackSink
 
 HD = Size(1280, 720)
 """The size of the picture when no camera says another."""
@@ -85,12 +86,17 @@ def _demo(size: Size, rate: Fraction) -> Source:
     return Player(lambda: DemoReader(photo, size=size, rate=rate), name="demo clip", rate=rate)
 
 
-def output_plans(outputs: Iterable[OutputAddress], size: Size, rate: Fraction) -> Iterator[OutputPlan]:
-    """Say how each output is opened. Raises OutputError for a file that is there already."""
-    for output in outputs:
-        if isinstance(output, File) and output.path.exists():
+def check_output(output: OutputAddress) -> None:
+    """Raise OutputError for a file that can't be written or is there already."""
+    if isinstance(output, File):
+        if output.path.exists():
             raise OutputError(f"{output.path} exists already", "name another file, or remove it")
-        yield OutputPlan(str(output), _output_opener(output, size, rate))
+        check_clip_target(output.path, alpha=False, overwrite=False)
+
+
+def output_plan(output: OutputAddress, size: Size, rate: Fraction) -> OutputPlan:
+    """Say how an output is opened."""
+    return OutputPlan(str(output), _output_opener(output, size, rate))
 
 
 def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callable[[], Sink]:

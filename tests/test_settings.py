@@ -54,7 +54,7 @@ class TestDefaults:
         assert settings.camera.fps is None
         assert settings.output.addresses == ("auto",)
         assert (settings.model.name, settings.model.engine, settings.model.threads) == ("selfie", "auto", 1)
-        assert (settings.control.socket, settings.control.mode, settings.control.group) == (None, 0o600, "")
+        assert (settings.control.socket, settings.control.mode, settings.control.group) == (None, None, "")
         assert settings.preview.port == 0
         assert settings.scene == SceneChange()
 
@@ -205,8 +205,8 @@ class TestMistakes:
             ("control.socket", '""', 'must be "auto" or a path'),
             ("control.socket", f'"/{"a" * 107}"', "at most 107 bytes"),
             ("control.socket", '"~nobody-has-this-name/x"', "no such user"),
-            ("control.mode", "600", "must be octal digits in quotes"),
-            ("control.mode", '"0888"', "must be octal digits in quotes"),
+            ("control.mode", "600", "octal digits in quotes"),
+            ("control.mode", '"0888"', "octal digits in quotes"),
             ("control.group", "1", "must be a text in quotes"),
             ("preview.port", "65536", "from 0 to 65535"),
             ("scene.replace", '"gone.jpg"', "can't be read: No such file or directory"),

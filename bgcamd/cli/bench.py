@@ -27,8 +27,8 @@ from bgcamd.scene import Colour, PreparedScene, Scene
 from bgcamd.settings import SceneChange
 from bgcamd.stats import STAGES, Stats
 from bgcamd.video.demo import DemoReader
-from bgcamd.video.files import open_reader
-from bgcamd.video.images import read_image
+from bgcamd.video.files.images import read_image
+from bgcamd.video.files.paths import open_reader
 
 _DISTINCT = 60  # frames that are kept and shown again and again
 _WARM_UP = 10

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from bgcamd.atomic import check_target, reason, replacing
 from bgcamd.cli.options import scene_options
 from bgcamd.cli.page import Screen, line, page, scene_line
 from bgcamd.errors import ControlError, InputError, UsageError
@@ -22,7 +23,6 @@ from bgcamd.scene import Blur, Colour, Keep, Remove
 from bgcamd.service.client import Client, find_socket
 from bgcamd.service.varlink import Descriptors
 from bgcamd.settings import SceneChange
-from bgcamd.video.atomic import check_target, reason, replacing
 
 _SET_S = 30.0
 """A model may have to be loaded, a clip copied."""

@@ -22,7 +22,7 @@ from bgcamd.pipeline import Pipeline
 from bgcamd.prepare import background_of, prepare
 from bgcamd.scene import PreparedScene, Remove, Scene
 from bgcamd.settings import SceneChange
-from bgcamd.video.files import FileReader, FileWriter, Kind, holds_alpha, open_reader, open_writer, output_kind
+from bgcamd.video.files.paths import FileReader, FileWriter, Kind, holds_alpha, open_reader, open_writer, output_kind
 
 
 @click.command()

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from bgcamd.atomic import reason, replacing
 from bgcamd.errors import OutputError
 from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
 from bgcamd.values import colour
-from bgcamd.video.atomic import reason, replacing
 
 T = TypeVar("T")
 

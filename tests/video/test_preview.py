@@ -14,8 +14,8 @@ import pytest
 
 from bgcamd.errors import SinkError
 from bgcamd.frame import Frame, PixelFormat, Plane, Sink, Size
-from bgcamd.video import newest_jpeg, preview_server
-from bgcamd.video.preview import PreviewSink
+from bgcamd.video.preview import newest_jpeg, server
+from bgcamd.video.preview.sink import PreviewSink
 
 SIZE = Size(64, 48)
 RED, BLUE = (81, 90, 240), (41, 240, 110)  # BT.601, limited range
@@ -214,7 +214,7 @@ def test_what_was_written_before_anybody_watched_is_not_shown(sink: PreviewSink)
 
 
 def test_without_a_picture_the_answer_is_not_now(sink: PreviewSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preview_server, "_PICTURE_S", 0.01)
+    monkeypatch.setattr(server, "_PICTURE_S", 0.01)
     with asking(sink, "frame.jpg") as response:
         assert response.status == 503
 
