@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +48,7 @@ def process(
     bgcam process --alpha photos/ mattes/
     """
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing half-written stays
     scene = change.applied_to(Scene(Remove()), background_of)
     alpha = isinstance(scene.background, Remove)
     if alpha and not holds_alpha(output):
