@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bgcamd.errors import EngineError
 from bgcamd.frame import Canvas, Engine, Frame, InputSpec, Plane, Size
@@ -55,10 +56,15 @@ class Pipeline:
         with stage("infer"):
             for _ in range(passes):
                 matte = self.engine.infer(small)
-        if not matte.alpha.size or not np.isfinite(matte.alpha).all():
+        if not _valid(matte.alpha):
             raise EngineError(f"{self.engine.name} gave no valid matte")
         with stage("refine"):
             return self.canvas.refine(matte, frame)
+
+
+def _valid(alpha: NDArray[np.float32]) -> bool:
+    """Whether it is what ``Matte`` promises: what it is not would show the room, or the matte of another frame."""
+    return alpha.ndim == 2 and alpha.size > 0 and bool(alpha.min() >= 0 and alpha.max() <= 1)  # NaN is neither
 
 
 def fit_to(size: Size | None, natural: Size) -> Size:

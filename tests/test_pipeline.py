@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,20 @@ def test_an_empty_answer_is_no_matte() -> None:
     engine.infer = lambda _: Matte(np.zeros((0, 0), np.float32))  # type: ignore[method-assign]
     with pytest.raises(EngineError, match="no valid matte"):
         pipeline(engine).run(Frame((half_white(),), PixelFormat.RGB24, SIZE), GREEN)
+
+
+@pytest.mark.parametrize(
+    "alpha",
+    [np.full((36, 64), -1), np.full((36, 64), 1.5), np.full((36, 64, 3), 0.5), np.zeros(9), np.float32(0.5)],
+    ids=["negative", "above 1", "three channels", "a row", "a number"],
+)
+def test_an_answer_that_is_no_alpha_never_shows_the_room(alpha: Any) -> None:
+    engine = FakeEngine()
+    work = pipeline(engine)
+    work.run(Frame((half_white(),), PixelFormat.RGB24, SIZE), GREEN)
+    engine.infer = lambda _: Matte(np.asarray(alpha, np.float32))  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match="no valid matte"):
+        work.run(Frame((half_white(),), PixelFormat.RGB24, SIZE), GREEN)
 
 
 @pytest.mark.parametrize("damaged", [False, True])

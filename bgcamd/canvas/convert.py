@@ -58,7 +58,10 @@ class IntoI420:
         cv2.split(mean.reshape(h // 2, w // 2, 2), list(planes[1:]))
 
     def _mjpg(self, data: Plane, planes: Planes) -> None:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        try:
+            bgr = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        except cv2.error:  # no bytes at all, or a header that declares more pixels than OpenCV reads
+            bgr = None
         if bgr is None or bgr.shape[:2] != planes[0].shape:
             raise SourceError("the camera sent a damaged JPEG frame")
         if self._color == BT601:  # the one that OpenCV knows

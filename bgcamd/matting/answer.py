@@ -24,11 +24,12 @@ def alpha_of(raw: Array, output: Output) -> Array:
     EngineError: there are values that are no numbers; such a matte must not be shown.
     """
     alpha: Array = raw[output.channel]
+    _check(alpha)  # before a sigmoid makes a person of infinity
     if output.activation == "softmax":
         _softmax(raw, output.channel)
+        _check(alpha)  # the other channels count, too
     elif output.activation == "sigmoid":
         _sigmoid(alpha)
-    _check(alpha)
     if output.minmax:
         _stretch(alpha)
     return np.clip(alpha, 0, 1, out=alpha)

@@ -94,6 +94,16 @@ def test_a_damaged_jpeg_is_a_source_error() -> None:
         HostCanvas(SIZE).take(broken)
 
 
+def test_a_jpeg_without_a_byte_and_one_that_declares_too_much_are_damaged() -> None:
+    whole = as_mjpg(gradient()).planes[0]
+    size = bytes(whole).index(b"\xff\xc0") + 5  # SOF0: height and width after marker, length and precision
+    huge = whole.copy()
+    huge[size : size + 4] = 255
+    for data in (whole[:0], huge):
+        with pytest.raises(SourceError, match="damaged JPEG"):
+            HostCanvas(SIZE).take(Frame((data,), PixelFormat.MJPG, SIZE, color=JPEG))
+
+
 def test_another_size_is_cut_to_cover_the_frame() -> None:
     wide = gradient(Size(192, 48))
     frame = HostCanvas(SIZE).take(as_i420(wide))

@@ -67,6 +67,13 @@ class TestAnswer:
         assert got[0, :2] == pytest.approx([0, 1])
         np.testing.assert_allclose(got[1:], 1 / (1 + np.exp(-x[0, 0, 1:])), atol=1e-6)
 
+    @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+    def test_is_none_where_a_sigmoid_would_make_a_person_of_infinity(self, through: Any, value: float) -> None:
+        x = picture()
+        x[0, 0, 1, 1] = value
+        with pytest.raises(EngineError, match="not finite"):
+            through(x, Output("alpha", activation="sigmoid"))
+
     def test_is_what_softmax_over_the_channels_makes_of_it(self, through: Any) -> None:
         x = picture() * 1000
         wanted = np.exp(x[0] - x[0].max(axis=0))
