@@ -25,6 +25,7 @@ from bgcamd.cli.options import daemon_options, scene_options
 from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, SourceError, UsageError
 from bgcamd.frame import BT601, Frame, PixelFormat, Size, Source
 from bgcamd.live.capture import Capture
+from bgcamd.live.demand import Demand
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import Outputs
 from bgcamd.paths import service_socket, state_folder, user_socket
@@ -38,8 +39,8 @@ from bgcamd.service.dispatch import Service
 from bgcamd.service.listen import listen
 from bgcamd.service.server import Server
 from bgcamd.service.state import Saved, load
-from bgcamd.settings import ModelSettings, SceneChange, Settings, load_settings
-from bgcamd.video.address import parse_camera, parse_output
+from bgcamd.settings import CameraSettings, ModelSettings, SceneChange, Settings, load_settings
+from bgcamd.video.address import Device, parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
 from bgcamd.wiring import HD, Choices, camera_opener, check_output, choose, open_model, output_plan
 
@@ -140,6 +141,7 @@ def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene)
             outputs=outputs,
             pipeline=Pipeline(canvas, model.engine),
             scene=_ready(scene, plate),
+            demand=Demand(lambda: outputs.watched, _linger(settings.camera, choices)),
             draw_card=Cards(plate).frame,
         )
         daemon = Daemon(
@@ -154,6 +156,11 @@ def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene)
         stack.callback(daemon.close)
         outputs.open()
         yield daemon
+
+
+def _linger(settings: CameraSettings, choices: Choices) -> float | None:
+    """How long the camera stays on unwatched; a clip or the demo, which has no light to go off, for ever."""
+    return None if settings.always_on or not isinstance(choices.camera, Device) else settings.linger
 
 
 def _asked_model(settings: Settings, name: str) -> Model:

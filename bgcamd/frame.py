@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,6 +215,15 @@ class Sink(_Closing, Protocol):
 
         Raises SinkError (live outputs, temporary) or OutputError (files).
         """
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A sink that knows whether anybody sees what it is given; of any other, somebody may always be."""
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody looks now; asked ten times a second, by the thread that writes."""
 
 
 class Canvas(Protocol):

@@ -46,11 +46,16 @@ class SceneChange:
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """Which camera, and what is asked of it; size and fps are None for the camera's own."""
+    """Which camera, and what is asked of it; size and fps are None for the camera's own.
+
+    always_on: also while nobody watches; else it goes off ``linger`` seconds after the last one left.
+    """
 
     address: str
     size: Size | None
     fps: Fraction | None
+    always_on: bool
+    linger: float
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,10 @@ SETTINGS = (
             "the picture's size", "--size", "WxH"),
     Setting("camera.fps", values.rate, 0,
             "frames per second; 0 for the camera's own", "--fps", "N"),
+    Setting("camera.always_on", values.flag, False,
+            "keep the camera on while nobody watches", "--always-on"),
+    Setting("camera.linger", values.seconds, 5,
+            "seconds until the camera goes off after the last one who watched has left", "--linger", "SECONDS"),
     Setting("output.addresses", values.addresses, ["auto"],
             "where the picture goes: auto, loopback:, /dev/videoN, clip.mp4, preview:, null:", "--output", "ADDRESS"),
     Setting("model.name", values.address, "selfie",

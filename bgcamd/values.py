@@ -116,6 +116,13 @@ def rate(value: object, _folder: Path) -> Fraction | None:
     return fps
 
 
+def seconds(value: object, _folder: Path) -> float:
+    """Read a time of 0 to 3600 seconds."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 3600:
+        raise ValueError("must be a number of seconds from 0 to 3600")
+    return float(value)
+
+
 def socket(value: object, folder: Path) -> Path | None:
     """Read where a Unix socket lies; None for "auto". The kernel allows 107 bytes."""
     if value == "auto":

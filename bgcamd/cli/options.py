@@ -141,6 +141,8 @@ def _scene_option(row: Setting) -> Callable[[Command], Command]:
 
 
 def _daemon_option(row: Setting) -> Callable[[Command], Command]:
+    if isinstance(row.default, bool):
+        return click.option(row.option, _variable(row), is_flag=True, default=None, help=_sentence(row.help))
     default = ", ".join(row.default) if isinstance(row.default, list) else row.default
     return click.option(
         row.option,

@@ -14,7 +14,7 @@ from bgcamd.frame import Frame, Source
 from bgcamd.video.mailbox import Latest
 
 _log = logging.getLogger(__name__)
-_READ_S = 0.25  # how long one wait for a frame lasts; also how soon a pause is noticed
+_READ_S = 0.25  # how long one wait for a frame lasts; also how soon it is noticed that the camera is to be off
 _HUNG_S = 2.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 5.0
 
@@ -40,7 +40,7 @@ class Capture:
 
     def __init__(self, open_source: Callable[[], Source], mailbox: Latest[Frame]) -> None:
         self._open_source, self._mailbox = open_source, mailbox
-        self._stopped, self._paused, self._wake = False, False, threading.Condition()
+        self._stopped, self._wanted, self._wake = False, True, threading.Condition()
         self.state = CaptureState("opening")
         self.crash: BaseException | None = None  # what no camera should raise; the loop raises it on
         self._thread = threading.Thread(target=self._guarded, name="capture")
@@ -57,11 +57,12 @@ class Capture:
             self._wake.notify_all()
         self._thread.join()
 
-    def pause(self, paused: bool) -> None:
-        """Close the camera (its light goes off), or open it again."""
-        with self._wake:
-            self._paused = paused
-            self._wake.notify_all()
+    def want(self, wanted: bool) -> None:
+        """Open the camera, or close it (its light goes off). Costs nothing when it is so already."""
+        if wanted != self._wanted:
+            with self._wake:
+                self._wanted = wanted
+                self._wake.notify_all()
 
     def _guarded(self) -> None:
         try:
@@ -85,20 +86,20 @@ class Capture:
                 why = error.message
                 self.state = CaptureState("waiting", self.state.name, error.message, error.hint)
                 with self._wake:
-                    self._wake.wait_for(lambda: self._stopped or self._paused, delay)
+                    self._wake.wait_for(lambda: self._stopped or not self._wanted, delay)
                 delay = min(delay * 2, _LONGEST_DELAY_S)
 
     def _wait_until_wanted(self) -> bool:
-        """Wait out a pause; False when it is time to end."""
+        """Wait while the camera is to be off; False when it is time to end."""
         with self._wake:
-            if self._paused and not self._stopped:
+            if not self._wanted and not self._stopped:
                 self.state = CaptureState("off", self.state.name)
-            self._wake.wait_for(lambda: self._stopped or not self._paused)
+            self._wake.wait_for(lambda: self._stopped or self._wanted)
             return not self._stopped
 
     def _stream(self, source: Source) -> None:
         silent = 0.0
-        while not (self._stopped or self._paused):
+        while self._wanted and not self._stopped:
             frame = source.read(_READ_S)
             if frame is not None:
                 silent = 0.0

@@ -14,12 +14,14 @@ from typing import TypeVar
 from bgcamd.errors import EngineError, SourceError
 from bgcamd.frame import Frame
 from bgcamd.live.capture import Capture
+from bgcamd.live.demand import Demand
 from bgcamd.live.outputs import Outputs
 from bgcamd.pipeline import Pipeline
 from bgcamd.scene import PreparedScene
 from bgcamd.video.mailbox import Latest
 
 _CARD_S = 0.1  # a card is written again this often, so that readers go on reading
+_IDLE_S = 1.0  # and this often when nobody watches
 _SILENCE_S = 1.0  # after this long without a frame the last picture gives way to a card
 
 T = TypeVar("T")
@@ -31,6 +33,7 @@ class LiveLoop:
     Parameters
     ----------
     pipeline, scene: what to show; changed by jobs, which run between two frames.
+    demand: whether anybody watches; else the camera is off and a card is written now and then.
     draw_card: title and lines to a frame in the outputs' format, valid until the next call.
     """
 
@@ -42,23 +45,26 @@ class LiveLoop:
         outputs: Outputs,
         pipeline: Pipeline,
         scene: PreparedScene,
+        demand: Demand,
         draw_card: Callable[[str, tuple[str, ...]], Frame],
     ) -> None:
         self._capture, self._mailbox, self._outputs = capture, mailbox, outputs
         self.pipeline, self.scene = pipeline, scene
-        self._draw_card = draw_card
+        self._demand, self._draw_card = demand, draw_card
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._after_write: list[Callable[[], None]] = []
         self._stopping = False
-        self.paused = False
+        self.paused, self._idle = False, False
         self.fault: EngineError | None = None
         self.shown: Frame | None = None  # what viewers see now, valid between two frames
 
     @property
     def state(self) -> str:
-        """What viewers see: "live"; else a card, because "paused", "hidden" (no matte) or "waiting" (no camera)."""
+        """What viewers see: "live", or a card: "paused", "idle" (nobody looks), "hidden" (no matte), "waiting"."""
         if self.paused:
             return "paused"
+        if self._idle:
+            return "idle"
         if self.fault is not None:
             return "hidden"
         return "live" if self._capture.state.state == "live" else "waiting"
@@ -86,6 +92,10 @@ class LiveLoop:
         self._jobs.put(run)
         return answer
 
+    def wake(self, seconds: float) -> None:
+        """Turn the camera on for so long, although nobody watches."""
+        self._demand.wake(seconds)
+
     def stop(self) -> None:
         """End ``run`` after the frame in hand."""
         self._stopping = True
@@ -98,13 +108,16 @@ class LiveLoop:
             if self._capture.crash is not None:
                 raise self._capture.crash
             self._run_jobs()
+            self._idle = not self._demand.wanted()
+            self._capture.want(not (self._idle or self.paused))
             frame = self._mailbox.get(_CARD_S)
             if frame is not None and self._show(frame):
                 shown_at = time.monotonic()
                 continue
             now = time.monotonic()
             overdue = self.state != "live" or now - shown_at >= _SILENCE_S
-            if overdue and now - card_at >= _CARD_S:
+            pause = _IDLE_S if self.state == "idle" and not self._after_write else _CARD_S
+            if overdue and now - card_at >= pause:
                 self._write(self._card())
                 card_at = now
         self._run_jobs()
@@ -120,7 +133,7 @@ class LiveLoop:
 
     def _show(self, raw: Frame) -> bool:
         """Work on one frame; False when there is nothing of it to show."""
-        if self.paused:
+        if self.paused or self._idle:
             raw.release()
             return False
         captured = raw.captured_ns

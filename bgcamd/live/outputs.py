@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from bgcamd.errors import BgcamError
-from bgcamd.frame import Frame, Sink
+from bgcamd.frame import Frame, Sink, Watched
 
 _log = logging.getLogger(__name__)
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 10.0
@@ -37,6 +37,11 @@ class _Slot:
     def name(self) -> str:
         sink = self._sink
         return sink.name if sink is not None else self._plan.name
+
+    @property
+    def watched(self) -> bool:
+        sink = self._sink
+        return sink is not None and (not isinstance(sink, Watched) or sink.watched)
 
     def write(self, frame: Frame) -> None:
         if self._sink is None and not self.open():
@@ -102,6 +107,11 @@ class Outputs:
         """Write to every output that is open or can be opened now; never raises a BgcamError."""
         for slot in self._slots:
             slot.write(frame)
+
+    @property
+    def watched(self) -> bool:
+        """Whether anybody may see what is written."""
+        return any(slot.watched for slot in self._slots)
 
     @property
     def names(self) -> list[str]:

@@ -19,6 +19,7 @@ from bgcamd.scene import PreparedScene, Scene
 from bgcamd.service.state import scene_to_dict
 from bgcamd.stats import Stats
 
+_LOOK_S = 5.0  # so long the camera is on for a snapshot, and so long it may take to answer
 _SWAP_S = 20.0  # a frame on a loaded machine takes a fraction of this
 
 
@@ -108,12 +109,21 @@ class Daemon:
             self._loop.paused = paused
 
         self._loop.submit(switch, once_shown=paused).result(_SWAP_S)
-        self._capture.pause(paused)
 
     def snapshot(self) -> bytes:
-        """The picture that viewers see now, as a PNG file."""
+        """The picture that viewers see now, or would see if there were any, as a PNG file."""
+        self._wake()
         shown = self._loop.submit(self._copy_shown).result(_SWAP_S)
         return cv2.imencode(".png", cv2.cvtColor(shown, cv2.COLOR_YUV2BGR_I420))[1].tobytes()
+
+    def _wake(self) -> None:
+        """Where the camera is off because nobody watches, turn it on and wait a little for its picture."""
+        if self._loop.state != "idle":
+            return
+        self._loop.wake(_LOOK_S)
+        deadline = time.monotonic() + _LOOK_S
+        while self._loop.state != "live" and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _copy_shown(self) -> cv2.typing.MatLike:
         frame: Frame | None = self._loop.shown

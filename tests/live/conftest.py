@@ -19,6 +19,7 @@ from bgcamd.canvas.host import HostCanvas
 from bgcamd.errors import SourceError
 from bgcamd.frame import BT601, Frame, PixelFormat, Size
 from bgcamd.live.capture import Capture
+from bgcamd.live.demand import Demand
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import OutputPlan, Outputs
 from bgcamd.matting.fake import FakeEngine
@@ -75,6 +76,7 @@ class Screen:
 
     def __init__(self) -> None:
         self.seen: list[int] = []
+        self.watched = True
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
@@ -99,18 +101,20 @@ class Screen:
 class Live:
     """Everything that runs, in threads of its own; and what the luma of a frame means."""
 
-    def __init__(self) -> None:
+    def __init__(self, linger_s: float | None) -> None:
         self.camera, self.screen, self.engine = Camera(), Screen(), FakeEngine()
         self.canvas = HostCanvas(SIZE)
         self.outputs = Outputs([OutputPlan("screen", lambda: self.screen)])
         self.mailbox: Latest[Frame] = Latest()
         self.capture = Capture(self.camera.open, self.mailbox)
+        self.demand = Demand(lambda: self.screen.watched, linger_s)
         self.loop = LiveLoop(
             capture=self.capture,
             mailbox=self.mailbox,
             outputs=self.outputs,
             pipeline=Pipeline(self.canvas, self.engine),
             scene=PreparedScene(Scene(Colour()), Still(PLATE.solid((0, 177, 64)))),
+            demand=self.demand,
             draw_card=Cards(PLATE).frame,
         )
         self.raised: BaseException | None = None
@@ -136,9 +140,15 @@ class Live:
 
 
 @pytest.fixture
-def live() -> Iterator[Live]:
+def linger_s() -> float | None:
+    """How long the camera stays on unwatched; always, unless a test says otherwise."""
+    return None
+
+
+@pytest.fixture
+def live(linger_s: float | None) -> Iterator[Live]:
     """A live loop that runs until the test ends; all threads are gone then."""
-    it = Live()
+    it = Live(linger_s)
     before = threading.active_count()
     with ExitStack() as stack:
         stack.enter_context(it.outputs)

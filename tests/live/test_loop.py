@@ -64,7 +64,6 @@ def test_a_pause_closes_the_camera_and_shows_a_card(live: Any) -> None:
     live.screen.wait_for(live.is_person)
     live.loop.submit(lambda: setattr(live.loop, "paused", True), once_shown=True).result(10)
     assert live.is_card(live.screen.seen[-1])
-    live.capture.pause(True)
     while live.capture.state.state != "off":
         threading.Event().wait(0.01)
     assert live.camera.closed == live.camera.opened

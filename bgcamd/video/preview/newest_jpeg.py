@@ -72,6 +72,11 @@ class NewestJpeg:
             return self._jpeg
 
     @property
+    def viewers(self) -> int:
+        """How many watch now."""
+        return self._viewers
+
+    @property
     def closed(self) -> bool:
         """Whether ``close`` was called."""
         return self._closed

@@ -47,6 +47,11 @@ class PreviewSink:
         self.url = self._server.url
         self.name = f"preview at {self.url}"
 
+    @property
+    def watched(self) -> bool:
+        """Whether the page is open anywhere."""
+        return self._newest.viewers > 0
+
     def write(self, frame: Frame) -> None:
         """Show one I420 frame, BT.601. Never waits for a viewer."""
         self._newest.put(frame)

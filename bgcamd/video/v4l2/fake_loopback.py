@@ -25,6 +25,7 @@ class FakeLoopback(FakeDevice):
     fixed: a format that it silently answers whatever is asked, as with keep_format or while a reader has it.
     held: another program writes: S_FMT answers EBUSY, or EINVAL with exclusive_caps, as it is no output then.
     denied: open answers EACCES.
+    events: tells those who subscribed how many readers stream, as 0.13 and later do.
     """
 
     driver = "v4l2 loopback"
@@ -38,6 +39,7 @@ class FakeLoopback(FakeDevice):
         fixed: vd.PixFormat | None = None,
         held: bool = False,
         denied: bool = False,
+        events: bool = True,
     ) -> None:
         self.node, self.name, self.exclusive_caps, self.fixed = node, name, exclusive_caps, fixed
         self.held, self.denied, self.gone = held, denied, False
@@ -49,11 +51,19 @@ class FakeLoopback(FakeDevice):
         """Every request that came, in order."""
         self._owner: int | None = None
         self._streaming = False
+        self._events, self._readers = events, 0
+        self._told: dict[int, list[int]] = {}  # by subscriber, the counts not yet fetched
 
     @property
     def streaming(self) -> bool:
         """Whether somebody writes, so that apps see a camera."""
         return self._streaming or self.held
+
+    def read_by(self, count: int) -> None:
+        """So many readers stream from now on."""
+        self._readers = count
+        for untold in self._told.values():
+            untold.append(count)
 
     def unplug(self) -> None:
         """Remove the device."""
@@ -64,6 +74,7 @@ class FakeLoopback(FakeDevice):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
     def close(self, fd: int) -> None:
+        self._told.pop(fd, None)
         if fd == self._owner:
             self._owner, self._streaming = None, False
 
@@ -109,6 +120,16 @@ class FakeLoopback(FakeDevice):
         if fd == self._owner:
             self._streaming = False
 
+    def _subscribe(self, fd: int, wanted: vd.EventSubscription) -> None:
+        if not self._events or wanted.type != vd.EVENT_CLIENT_USAGE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        self._told[fd] = [self._readers] if wanted.flags & vd.EVENT_SUB_FL_SEND_INITIAL else []
+
+    def _event(self, fd: int, answer: vd.Event) -> None:
+        if not self._told.get(fd):
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        answer.type, answer.u.count = vd.EVENT_CLIENT_USAGE, self._told[fd].pop(0)
+
     def _must_be_output(self, fd: int, kind: int) -> None:
         """Do as check_buffer_capability does: with exclusive_caps only the writer still sees an output."""
         hidden = self.exclusive_caps and self.streaming and fd != self._owner
@@ -121,6 +142,8 @@ _ANSWERS: dict[int, Callable[[FakeLoopback, int, Any], None]] = {
     vd.VIDIOC_S_FMT: FakeLoopback._s_fmt,
     vd.VIDIOC_S_PARM: FakeLoopback._s_parm,
     vd.VIDIOC_STREAMOFF: FakeLoopback._streamoff,
+    vd.VIDIOC_SUBSCRIBE_EVENT: FakeLoopback._subscribe,
+    vd.VIDIOC_DQEVENT: FakeLoopback._event,
 }
 _BITS = {"YU12": (8, 12), "NV12": (8, 12), "YUYV": (16, 16)}  # of a line's pixel, of all
 

@@ -19,6 +19,8 @@ from bgcamd.video.v4l2.videodev2 import (
     MEMORY_MMAP,
     Buffer,
     Capability,
+    Event,
+    EventSubscription,
     FmtDesc,
     Format,
     Fract,
@@ -133,6 +135,22 @@ def stream_on(kernel: Kernel, fd: int, kind: int) -> None:
 def stream_off(kernel: Kernel, fd: int, kind: int) -> None:
     """VIDIOC_STREAMOFF."""
     kernel.ioctl(fd, vd.VIDIOC_STREAMOFF, c_int32(kind))
+
+
+def subscribe_client_usage(kernel: Kernel, fd: int) -> None:
+    """VIDIOC_SUBSCRIBE_EVENT: v4l2loopback tells how many readers stream, now and at every change."""
+    wanted = EventSubscription(type=vd.EVENT_CLIENT_USAGE, flags=vd.EVENT_SUB_FL_SEND_INITIAL)
+    kernel.ioctl(fd, vd.VIDIOC_SUBSCRIBE_EVENT, wanted)
+
+
+def dequeue_client_usage(kernel: Kernel, fd: int) -> int | None:
+    """VIDIOC_DQEVENT on a non-blocking descriptor: how many readers stream as of the oldest event, or None."""
+    event = Event()
+    try:
+        kernel.ioctl(fd, vd.VIDIOC_DQEVENT, event)
+    except FileNotFoundError:  # the kernel's word for "no event"
+        return None
+    return int(event.u.count)
 
 
 _MOST = 256  # answers asked for at most, should a driver never say that its list has ended

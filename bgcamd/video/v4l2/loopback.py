@@ -19,6 +19,7 @@ from bgcamd.video.v4l2 import ioctls
 from bgcamd.video.v4l2.advice import LABEL
 from bgcamd.video.v4l2.kernel import LINUX, Kernel
 from bgcamd.video.v4l2.loopback_device import LoopbackDevice
+from bgcamd.video.v4l2.readers import watch_readers
 
 _FORMATS = {
     pyvirtualcam.PixelFormat.I420.value: PixelFormat.I420,
@@ -92,6 +93,7 @@ class LoopbackSink:
         opened = LoopbackDevice(device or label, size=size, fps=fps, kernel=kernel)
         self._name = f"{opened.card} ({opened.node})"
         self._packed = Packer(size)
+        self._readers = watch_readers(opened.node, kernel)
         self._camera: Any = pyvirtualcam.Camera(
             *size, fps, fmt=pyvirtualcam.PixelFormat.I420, device=opened.node, backend="bgcamd", opened=opened
         )
@@ -111,7 +113,13 @@ class LoopbackSink:
 
     def close(self) -> None:
         """End the stream and close; a second call does nothing."""
+        self._readers.close()
         self._camera.close()
+
+    @property
+    def watched(self) -> bool:
+        """Whether an app reads it."""
+        return self._readers.present()
 
     def write(self, frame: Frame) -> None:
         """Show an I420 frame of the sink's size; without a copy of ours where its planes lie packed.

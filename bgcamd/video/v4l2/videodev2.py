@@ -7,7 +7,7 @@ structure's size, comes out right.
 from __future__ import annotations
 
 import ctypes
-from ctypes import c_char, c_int32, c_long, c_uint8, c_uint32, c_ulong, c_void_p
+from ctypes import c_char, c_int32, c_int64, c_long, c_uint8, c_uint32, c_ulong, c_void_p
 from fractions import Fraction
 
 CAPTURE, OUTPUT = 1, 2  # enum v4l2_buf_type
@@ -18,6 +18,11 @@ PIX_FMT_PRIV_MAGIC = 0xFEEDCAFE  # without it in ``priv`` the kernel clears ycbc
 CAP_VIDEO_CAPTURE, CAP_VIDEO_OUTPUT = 0x1, 0x2
 CAP_READWRITE, CAP_STREAMING, CAP_DEVICE_CAPS = 0x0100_0000, 0x0400_0000, 0x8000_0000
 CAP_TIMEPERFRAME = 0x1000  # in v4l2_captureparm.capability
+
+EVENT_SUB_FL_SEND_INITIAL = 0x1
+EVENT_PRIVATE_START = 0x0800_0000
+EVENT_CLIENT_USAGE = EVENT_PRIVATE_START + 0x08E0_0001
+"""v4l2loopback's V4L2_EVENT_PRI_CLIENT_USAGE, since 0.13: u.data begins with a u32, the number of streaming readers."""
 
 BUF_FLAG_QUEUED, BUF_FLAG_DONE, BUF_FLAG_ERROR = 0x2, 0x4, 0x40
 BUF_FLAG_TIMESTAMP_MASK, BUF_FLAG_TIMESTAMP_MONOTONIC = 0xE000, 0x2000
@@ -192,6 +197,36 @@ class Buffer(ctypes.Structure):
     )
 
 
+class EventSubscription(ctypes.Structure):
+    """struct v4l2_event_subscription."""
+
+    _fields_ = (("type", c_uint32), ("id", c_uint32), ("flags", c_uint32), ("reserved", c_uint32 * 5))
+
+
+class _EventUnion(ctypes.Union):
+    _fields_ = (("count", c_uint32), ("data", c_uint8 * 64), ("value64", c_int64))  # value64 gives the alignment
+
+
+class Timespec(ctypes.Structure):
+    """struct timespec."""
+
+    _fields_ = (("tv_sec", c_long), ("tv_nsec", c_long))
+
+
+class Event(ctypes.Structure):
+    """struct v4l2_event; ``u.count`` is what v4l2loopback puts into ``u.data``."""
+
+    _fields_ = (
+        ("type", c_uint32),
+        ("u", _EventUnion),
+        ("pending", c_uint32),
+        ("sequence", c_uint32),
+        ("timestamp", Timespec),
+        ("id", c_uint32),
+        ("reserved", c_uint32 * 8),
+    )
+
+
 def _request(direction: int, number: int, argument: type[ctypes.Structure | ctypes._SimpleCData[int]]) -> int:
     """The macro _IOC of <asm-generic/ioctl.h>; V4L2's letter is V."""
     return direction << 30 | ctypes.sizeof(argument) << 16 | ord("V") << 8 | number
@@ -211,5 +246,7 @@ VIDIOC_STREAMOFF = _request(_WRITE, 19, c_int32)
 VIDIOC_G_PARM = _request(_BOTH, 21, StreamParm)
 VIDIOC_S_PARM = _request(_BOTH, 22, StreamParm)
 VIDIOC_TRY_FMT = _request(_BOTH, 64, Format)
+VIDIOC_DQEVENT = _request(_READ, 89, Event)
+VIDIOC_SUBSCRIBE_EVENT = _request(_WRITE, 90, EventSubscription)
 VIDIOC_ENUM_FRAMESIZES = _request(_BOTH, 74, FrmSizeEnum)
 VIDIOC_ENUM_FRAMEINTERVALS = _request(_BOTH, 75, FrmIvalEnum)

@@ -36,6 +36,8 @@ def test_requests_are_those_of_the_header() -> None:
         "VIDIOC_G_PARM": 0xC0CC5615,
         "VIDIOC_S_PARM": 0xC0CC5616,
         "VIDIOC_TRY_FMT": 0xC0D05640,
+        "VIDIOC_DQEVENT": 0x80885659,
+        "VIDIOC_SUBSCRIBE_EVENT": 0x4020565A,
         "VIDIOC_ENUM_FRAMESIZES": 0xC02C564A,
         "VIDIOC_ENUM_FRAMEINTERVALS": 0xC034564B,
     }
@@ -53,6 +55,8 @@ def test_requests_are_those_of_the_header() -> None:
         (vd.Parm, 40, {"timeperframe": 8}),
         (vd.StreamParm, 204, {"parm": 4}),
         (vd.RequestBuffers, 20, {"memory": 8}),
+        (vd.EventSubscription, 32, {"id": 4, "flags": 8}),
+        (vd.Event, 136, {"u": 8, "pending": 72, "timestamp": 80, "id": 96}),
         (vd.Buffer, 88, {"timestamp": 24, "sequence": 56, "memory": 60, "m": 64, "length": 72}),
     ],
 )
