@@ -6,10 +6,9 @@ import logging
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from bgcamd.canvas.card import Cards
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.edge import Edge
 from bgcamd.cli.options import daemon_options, scene_options
-from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, SourceError, UsageError
-from bgcamd.frame import BT601, Frame, PixelFormat, Size, Source
+from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, UsageError
+from bgcamd.frame import BT601, Frame, PixelFormat
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
 from bgcamd.live.loop import LiveLoop
@@ -40,9 +39,9 @@ from bgcamd.service.listen import listen
 from bgcamd.service.server import Server
 from bgcamd.service.state import Saved, load
 from bgcamd.settings import CameraSettings, ModelSettings, SceneChange, Settings, load_settings
-from bgcamd.video.address import Device, parse_camera, parse_output
+from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
-from bgcamd.wiring import HD, Choices, camera_opener, check_output, choose, open_model, output_plan
+from bgcamd.wiring import Camera, Choices, check_output, choose, open_model, output_plan
 
 _log = logging.getLogger("bgcamd")
 
@@ -128,20 +127,20 @@ def _model(settings: ModelSettings, chosen: str | None) -> tuple[Model, str | No
 def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene) -> Iterator[Daemon]:
     """The live loop with everything round it; the camera is open and the outputs have been tried."""
     with ExitStack() as stack:
-        opener = _Opener(camera_opener(choices.camera, settings.camera.size, settings.camera.fps))
-        stack.callback(opener.close)
-        size, rate = opener.look(settings.camera.size)
+        camera = Camera(choices.camera, settings.camera.size, settings.camera.fps)
+        natural, rate = camera.look()
+        size = fit_to(settings.camera.size, natural)
         canvas, plate = HostCanvas(size), Plate(size, PixelFormat.I420, BT601)
         outputs = stack.enter_context(Outputs([output_plan(address, size, rate) for address in choices.outputs]))
         mailbox = stack.enter_context(Latest[Frame]())
-        capture = stack.enter_context(Capture(opener, mailbox))
+        capture = stack.enter_context(Capture(camera, mailbox))
         loop = LiveLoop(
             capture=capture,
             mailbox=mailbox,
             outputs=outputs,
             pipeline=Pipeline(canvas, model.engine),
             scene=_ready(scene, plate),
-            demand=Demand(lambda: outputs.watched, _linger(settings.camera, choices)),
+            demand=Demand(lambda: outputs.watched, _linger(settings.camera, camera)),
             draw_card=Cards(plate).frame,
         )
         daemon = Daemon(
@@ -158,9 +157,9 @@ def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene)
         yield daemon
 
 
-def _linger(settings: CameraSettings, choices: Choices) -> float | None:
+def _linger(settings: CameraSettings, camera: Camera) -> float | None:
     """How long the camera stays on unwatched; a clip or the demo, which has no light to go off, for ever."""
-    return None if settings.always_on or not isinstance(choices.camera, Device) else settings.linger
+    return settings.linger if camera.real and not settings.always_on else None
 
 
 def _asked_model(settings: Settings, name: str) -> Model:
@@ -177,31 +176,6 @@ def _ready(scene: Scene, plate: Plate) -> PreparedScene:
     except InputError as error:
         _log.warning("%s; the background is blurred instead", error)
         return prepare(replace(scene, background=Blur()), plate)
-
-
-class _Opener:
-    """Opens the camera; the first time it gives what ``look`` opened."""
-
-    def __init__(self, open_source: Callable[[], Source]) -> None:
-        self._open = open_source
-        self._first: Source | None = None
-
-    def look(self, wanted: Size | None) -> tuple[Size, Fraction]:
-        """The size and rate to work with, as far as the camera can tell now."""
-        try:
-            source = self._first = self._open()
-        except SourceError:
-            return fit_to(wanted, HD), Fraction(30)  # the capture thread says what is wrong, and tries on
-        return fit_to(wanted, source.size), source.rate
-
-    def __call__(self) -> Source:
-        first, self._first = self._first, None
-        return first or self._open()
-
-    def close(self) -> None:
-        """Close what was opened and never asked for."""
-        if self._first is not None:
-            self._first.__exit__(None, None, None)
 
 
 def _announce(daemon: Daemon, choices: Choices, socket: Path) -> None:

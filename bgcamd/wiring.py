@@ -16,7 +16,17 @@ from bgcamd.live.outputs import OutputPlan
 from bgcamd.matting.engines import Choice, open_engine
 from bgcamd.matting.manifest import find_manifest
 from bgcamd.service.daemon import Model
-from bgcamd.video.address import Auto, CameraAddress, Demo, Device, File, Loopback, OutputAddress, Preview
+from bgcamd.video.address import (
+    Auto,
+    CameraAddress,
+    Demo,
+    Device,
+    File,
+    Loopback,
+    Named,
+    OutputAddress,
+    Preview,
+)
 from bgcamd.video.demo import DemoReader
 from bgcamd.video.files.images import read_image
 from bgcamd.video.files.media_formats import check_clip_target
@@ -25,12 +35,13 @@ from bgcamd.video.files.paths import open_reader
 from bgcamd.video.null import NullSink
 from bgcamd.video.player import Player
 from bgcamd.video.preview.sink import PreviewSink
-from bgcamd.video.v4l2.camera import V4L2Camera
-from bgcamd.video.v4l2.devices import find_camera, find_loopback
+from bgcamd.video.v4l2 import devices
+from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.loopback import LoopbackSink
 
 HD = Size(1280, 720)
 """The size of the picture when no camera says another."""
+_RATE = Fraction(30)
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port
     notes = []
     if isinstance(camera, Auto):
         try:
-            camera = Device(Path(find_camera()))
+            camera = Device(Path(devices.find_camera()))
         except SourceError as error:
             notes.append(str(error))
             camera = Demo()
@@ -62,20 +73,62 @@ def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port
 
 
 def _best_output() -> Loopback:
-    find_loopback()
+    devices.find_loopback()
     return Loopback()
 
 
-def camera_opener(camera: CameraAddress, size: Size | None, fps: Fraction | None) -> Callable[[], Source]:
-    """Return what opens the camera, again and again; it raises SourceError when there is none at the moment."""
-    rate = fps or Fraction(30)
-    match camera:
-        case Device(path):
-            return lambda: V4L2Camera(str(path), size=size, fps=float(rate) if fps else None)
-        case File(path):
-            return lambda: Player(lambda: open_reader(path), name=str(path), rate=rate)
-        case _:
-            return lambda: _demo(size or HD, rate)
+class Camera:
+    """What opens the camera, again and again; each call raises SourceError when there is none at the moment.
+
+    A real camera that was open once is found again when it comes back under another number.
+    """
+
+    def __init__(self, address: CameraAddress, size: Size | None, fps: Fraction | None) -> None:
+        self._address, self._size, self._fps = address, size, fps
+        self._known: devices.Device | None = None
+
+    @property
+    def real(self) -> bool:
+        """Whether it has a light that goes on."""
+        return isinstance(self._address, Device | Named)
+
+    def look(self) -> tuple[Size, Fraction]:
+        """The size and rate that it would have, as far as can be told now, without turning it on."""
+        try:
+            if self.real:
+                mode = look(self._node(), size=self._size, fps=self._asked)
+                return mode.size, mode.rate
+            with self() as source:
+                return source.size, source.rate
+        except SourceError:  # whoever opens it later says what is wrong, and tries on
+            return self._size or HD, self._fps or _RATE
+
+    def __call__(self) -> Source:
+        match self._address:
+            case Device() | Named():
+                node = self._node()
+                source = V4L2Camera(node, size=self._size, fps=self._asked)
+                self._known = devices.describe(node)
+                return source
+            case File(path):
+                return Player(lambda: open_reader(path), name=str(path), rate=self._fps or _RATE)
+            case _:
+                return _demo(self._size or HD, self._fps or _RATE)
+
+    @property
+    def _asked(self) -> float | None:
+        return float(self._fps) if self._fps else None
+
+    def _node(self) -> str:
+        if self._known is not None:
+            return devices.find_again(self._known)
+        match self._address:
+            case Device(path):
+                return str(path)
+            case Named(text):
+                return devices.find_named(text)
+            case other:
+                raise TypeError(f"{other} is no device")
 
 
 def _demo(size: Size, rate: Fraction) -> Source:

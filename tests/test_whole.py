@@ -74,7 +74,8 @@ class Desk:
 
     def snapshot(self, name: str = "now.png") -> np.ndarray:
         self.bgcam("snapshot", "--overwrite", name)
-        return np.asarray(Image.open(self.home / name).convert("RGB")).astype(int)
+        with Image.open(self.home / name) as image:
+            return np.asarray(image.convert("RGB")).astype(int)
 
     def stop(self) -> int:
         """End the daemon, as systemd would, and return its exit code."""

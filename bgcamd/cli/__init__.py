@@ -19,6 +19,7 @@ COMMANDS = {
     "snapshot": ("bgcamd.cli.live:snapshot", "Save the picture that viewers see now."),
     "stop": ("bgcamd.cli.live:stop", "End the daemon."),
     "process": ("bgcamd.cli.process:process", "Replace the background of a picture, a video, a folder."),
+    "devices": ("bgcamd.cli.devices:devices", "List the cameras, real and virtual."),
     "models": ("bgcamd.cli.models:models", "List the models, and fetch them."),
     "bench": ("bgcamd.cli.bench:bench", "Measure the pipeline on this machine."),
     "completion": ("bgcamd.cli.completion:completion", "Print a script that completes commands in a shell."),

@@ -1,6 +1,6 @@
 """What an address means: ``--camera`` and ``--output`` as the user writes them.
 
-    camera:  auto  demo:  /dev/video0  v4l2:///dev/video0  clip.mp4  photo.jpg  frames/%04d.png  file:///a%20b.mp4
+    camera:  auto  demo:  /dev/video0  v4l2:///dev/video0  v4l2:NAME  clip.mp4  photo.jpg  frames/%04d.png  file:///a%20b.mp4
     output:  auto  loopback:  loopback:LABEL  /dev/video9  clip.mp4  preview:  preview:8080  null:
 
 An address is a word (the colon may be left out), a URL with a path (percent-decoded) or a plain path, taken as it
@@ -55,6 +55,16 @@ class Device:
 
 
 @dataclass(frozen=True)
+class Named:
+    """A camera by its name or its bus, or a part that only one has: ``v4l2:HD Webcam``, ``v4l2:usb-0000:00:14.0-5``."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"v4l2:{self.text}"
+
+
+@dataclass(frozen=True)
 class File:
     """A clip, a picture or a numbered pattern of pictures (``frames/%04d.png``), absolute or relative."""
 
@@ -95,7 +105,7 @@ class Null:
         return "null:"
 
 
-CameraAddress = Auto | Demo | Device | File
+CameraAddress = Auto | Demo | Device | Named | File
 OutputAddress = Auto | Loopback | Device | File | Preview | Null
 
 _T = TypeVar("_T")
@@ -151,6 +161,12 @@ def _device(rest: str) -> Device:
     return Device(_url_path("v4l2", rest))
 
 
+def _camera(rest: str) -> Device | Named:
+    if not rest:
+        raise UsageError("v4l2: and no camera", "write v4l2:NAME or v4l2:///dev/videoN; bgcam devices lists them")
+    return _device(rest) if rest.startswith("/") else Named(rest)
+
+
 def _file(rest: str) -> File:
     return File(_url_path("file", rest))
 
@@ -186,7 +202,7 @@ def _preview(rest: str) -> Preview:
 _CAMERAS: dict[str, Callable[[str], CameraAddress]] = {
     "auto": _bare("auto", Auto()),
     "demo": _bare("demo", Demo()),
-    "v4l2": _device,
+    "v4l2": _camera,
     "file": _file,
 }
 _OUTPUTS: dict[str, Callable[[str], OutputAddress]] = {

@@ -15,6 +15,7 @@ from bgcamd.video.address import (
     Device,
     File,
     Loopback,
+    Named,
     Null,
     OutputAddress,
     Preview,
@@ -46,6 +47,7 @@ words = st.sampled_from(["auto", "demo", "demo:", "null:x", "v4l2", "file:", "rt
         ("/dev/v4l/by-id/usb-Cam_A-video-index0", Device(Path("/dev/v4l/by-id/usb-Cam_A-video-index0"))),
         ("v4l2:///dev/video0", Device(Path("/dev/video0"))),
         ("v4l2:/dev/video0", Device(Path("/dev/video0"))),
+        ("v4l2:HD Webcam", Named("HD Webcam")),
         ("clip.mp4", File(Path("clip.mp4"))),
         ("frames/%04d.png", File(Path("frames/%04d.png"))),
         ("/tmp/100%25.mp4", File(Path("/tmp/100%25.mp4"))),
@@ -143,7 +145,7 @@ def test_a_preview_wants_a_port(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a\0b", "demo:x", "file:", "file://server/a.mp4", "file:a.mp4", "file:///%00", "v4l2:0"]
+    "text", ["", "a\0b", "demo:x", "file:", "file://server/a.mp4", "file:a.mp4", "file:///%00", "v4l2:"]
 )
 def test_what_makes_no_sense_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):

@@ -47,7 +47,7 @@ class V4L2Camera:
         self._reading = threading.Lock()  # held by the one that waits for a frame
         self._lock = threading.Lock()  # held for moments; taken after the other
         self._planes: list[tuple[Plane, ...]] = []
-        wish = modes.Wish(size or modes.HD, Fraction(fps or 30).limit_denominator(1001), size_first=size is not None)
+        wish = modes.wish_of(size, fps)
         with ExitStack() as undo:
             self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             undo.callback(os.close, self._stop_fd)
@@ -243,6 +243,25 @@ class V4L2Camera:
             except OSError as error:
                 if error.errno not in GONE:
                     raise
+
+
+def look(path: str, *, size: Size | None = None, fps: float | None = None, kernel: Kernel = LINUX) -> modes.Mode:
+    """Return what ``V4L2Camera`` would ask this camera for; nothing streams, so its light stays off.
+
+    Raises SourceError as ``V4L2Camera`` does.
+    """
+    wish = modes.wish_of(size, fps)
+    try:
+        fd = kernel.open(path, os.O_RDWR | os.O_NONBLOCK)
+        try:
+            mode = modes.choose(modes.offered(kernel, fd, wish), wish)
+        finally:
+            kernel.close(fd)
+    except OSError as error:
+        raise camera_error(error, path, "open the camera") from error
+    if mode is None:
+        raise SourceError(f"{path} offers neither MJPG, NV12 nor YUYV", "choose another camera with --camera")
+    return mode
 
 
 def _captured_ns(buffer: vd.Buffer) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from bgcamd.errors import SinkError, SourceError
 from bgcamd.frame import PixelFormat
@@ -80,6 +81,40 @@ def find_camera(kernel: Kernel = LINUX, *, label: str = LABEL) -> str:
         if device.error is not None and device.name != label:
             raise camera_error(device.error, device.node, "open the camera") from device.error
     raise SourceError("no camera found", "plug one in, or use --camera demo: or --camera FILE instead")
+
+
+def find_named(text: str, kernel: Kernel = LINUX) -> str:
+    """Return the node of the camera with this name or bus, or the only one whose name or bus holds the text.
+
+    Raises SourceError that names those there are.
+    """
+    cameras = [device for device in list_devices(kernel) if device.capture and device.formats]
+    exact = [device for device in cameras if text in (device.name, device.bus, Path(device.node).name)]
+    near = [device for device in cameras if text.lower() in f"{device.name}\n{device.bus}".lower()]
+    found = exact or near
+    if len(found) == 1:
+        return found[0].node
+    there = ", ".join(f"{device} at {device.bus}" for device in found or cameras) or "none at all"
+    raise SourceError(f'{len(found) or "no"} cameras are called "{text}"; there is {there}', "bgcam devices lists them")
+
+
+def find_again(known: Device, kernel: Kernel = LINUX) -> str:
+    """Return the node that a camera has now: after it was plugged in again, that may be another.
+
+    It is known again by its bus and name, else by its name if only one has it. Raises SourceError when it is gone.
+    """
+    cameras = [device for device in list_devices(kernel) if device.capture and device.name == known.name]
+    same = [device for device in cameras if device.bus == known.bus]
+    found = same or cameras
+    if not found or (not same and len(found) > 1):
+        raise SourceError(f"{known.name} ({known.node}) is gone", "plug it in again")
+    return next((device.node for device in found if device.node == known.node), found[0].node)
+
+
+def describe(node: str, kernel: Kernel = LINUX) -> Device:
+    """What the device behind a node is. A link (/dev/v4l/by-id/...) is followed."""
+    real = str(Path(node).resolve()) if node.startswith("/dev/v4l/") else node
+    return _ask(kernel, real, kernel.video_nodes().get(real, ""))
 
 
 def _ask(kernel: Kernel, node: str, name: str) -> Device:

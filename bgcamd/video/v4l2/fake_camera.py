@@ -48,13 +48,15 @@ class FakeCamera(FakeDevice):
         *,
         node: str = "/dev/video0",
         name: str = "Fake Camera",
+        bus: str = "usb-fake-1",
         padding: int = 0,
         pix: Mapping[str, int] | None = None,
         caps: int = vd.CAP_VIDEO_CAPTURE | vd.CAP_STREAMING,
         denied: bool = False,
         busy: bool = False,
     ) -> None:
-        self.offer, self.node, self.name, self.padding, self.caps = offer, node, name, padding, caps
+        self.offer, self.node, self.name, self.bus = offer, node, name, bus
+        self.padding, self.caps = padding, caps
         self.pix = {"colorspace": vd.COLORSPACE_SRGB, "priv": vd.PIX_FMT_PRIV_MAGIC, **(pix or {})}
         self.denied, self.busy, self.gone, self.streaming = denied, busy, False, False
         self.refused: dict[int, int] = {}
@@ -138,7 +140,7 @@ class FakeCamera(FakeDevice):
 
     def _querycap(self, answer: vd.Capability) -> None:
         answer.driver, answer.card = self.driver.encode(), self.name.encode()
-        answer.bus_info = b"usb-fake-1"
+        answer.bus_info = self.bus.encode()
         answer.device_caps = self.caps
         answer.capabilities = self.caps | vd.CAP_VIDEO_CAPTURE | vd.CAP_DEVICE_CAPS
 

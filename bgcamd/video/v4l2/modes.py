@@ -49,6 +49,11 @@ def choose(modes: Iterable[Mode], wish: Wish) -> Mode | None:
     return min(modes, key=lambda mode: rank(mode, wish), default=None)
 
 
+def wish_of(size: Size | None, fps: float | None) -> Wish:
+    """The wish of who named a size and a rate, or neither."""
+    return Wish(size or HD, Fraction(fps or 30).limit_denominator(1001), size_first=size is not None)
+
+
 def rank(mode: Mode, wish: Wish) -> tuple[float, ...]:
     """The order of ``choose``: less is better."""
     lacking = 1 - min(Fraction(1), mode.rate / (wish.rate * _HOLDS))

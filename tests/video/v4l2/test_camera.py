@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bgcamd.errors import SourceError
 from bgcamd.frame import BT601, JPEG, Frame, PixelFormat, Size
 from bgcamd.video.v4l2 import videodev2 as vd
-from bgcamd.video.v4l2.camera import V4L2Camera
+from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.fake_kernel import FakeCamera, FakeKernel
 
 MJPG, NV12, YUYV = PixelFormat.MJPG, PixelFormat.NV12, PixelFormat.YUYV
@@ -394,3 +394,17 @@ def test_two_can_not_have_the_same_camera() -> None:
         V4L2Camera(camera.node, kernel=kernel)
     with V4L2Camera(camera.node, kernel=kernel) as again:
         assert again.size == SMALL
+
+
+def test_a_look_says_what_would_be_asked_for_and_turns_nothing_on() -> None:
+    camera = yuyv()
+    kernel = FakeKernel(camera)
+    mode = look(camera.node, kernel=kernel)
+    assert (mode.format, mode.size) == (YUYV, SMALL)
+    assert not camera.streaming
+    assert kernel.descriptors == 0
+
+
+def test_a_look_at_what_is_no_camera_says_so() -> None:
+    with pytest.raises(SourceError, match="/dev/video0"):
+        look("/dev/video0", kernel=FakeKernel())

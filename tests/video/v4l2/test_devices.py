@@ -8,7 +8,14 @@ from bgcamd.errors import SinkError, SourceError
 from bgcamd.frame import PixelFormat, Size
 from bgcamd.video.v4l2 import videodev2 as vd
 from bgcamd.video.v4l2.advice import LABEL
-from bgcamd.video.v4l2.devices import find_camera, find_loopback, list_devices
+from bgcamd.video.v4l2.devices import (
+    describe,
+    find_again,
+    find_camera,
+    find_loopback,
+    find_named,
+    list_devices,
+)
 from bgcamd.video.v4l2.fake_kernel import FakeCamera, FakeKernel, FakeLoopback
 
 YUYV = {PixelFormat.YUYV: {Size(640, 480): [30]}}
@@ -108,3 +115,49 @@ def test_no_camera_at_all_says_what_else_there_is() -> None:
 def test_only_a_denied_camera_says_how_to_get_it() -> None:
     with pytest.raises(SourceError, match=r"Permission denied.*usermod -aG video"):
         find_camera(FakeKernel(FakeCamera(YUYV, denied=True)))
+
+
+def two_cameras() -> FakeKernel:
+    first = FakeCamera(YUYV, node="/dev/video0", name="HD Webcam", bus="usb-0000:00:14.0-5")
+    second = FakeCamera(YUYV, node="/dev/video2", name="HD Webcam", bus="usb-0000:00:14.0-6")
+    return FakeKernel(first, second, FakeCamera(YUYV, node="/dev/video4", name="Document Cam", bus="usb-1"))
+
+
+@pytest.mark.parametrize(
+    ("text", "node"),
+    [
+        ("Document Cam", "/dev/video4"),
+        ("document", "/dev/video4"),
+        ("usb-0000:00:14.0-6", "/dev/video2"),
+        ("14.0-5", "/dev/video0"),
+        ("video2", "/dev/video2"),
+    ],
+)
+def test_a_camera_is_found_by_name_or_bus_or_a_part_that_only_one_has(text: str, node: str) -> None:
+    assert find_named(text, two_cameras()) == node
+
+
+@pytest.mark.parametrize(("text", "said"), [("HD Webcam", "2 cameras are called"), ("Leica", "no cameras are called")])
+def test_a_name_that_is_not_one_cameras_is_told_with_those_there_are(text: str, said: str) -> None:
+    with pytest.raises(SourceError, match=said) as caught:
+        find_named(text, two_cameras())
+    assert "usb-0000:00:14.0-6" in caught.value.message
+
+
+def test_a_camera_that_comes_back_under_another_number_is_known_by_its_bus() -> None:
+    known = describe("/dev/video2", two_cameras())
+    moved = FakeCamera(YUYV, node="/dev/video7", name="HD Webcam", bus="usb-0000:00:14.0-6")
+    other = FakeCamera(YUYV, node="/dev/video2", name="HD Webcam", bus="usb-0000:00:14.0-5")
+    assert find_again(known, FakeKernel(moved, other)) == "/dev/video7"
+
+
+def test_a_camera_that_comes_back_at_another_plug_is_known_by_its_name() -> None:
+    known = describe("/dev/video4", two_cameras())
+    moved = FakeCamera(YUYV, node="/dev/video9", name="Document Cam", bus="usb-9")
+    assert find_again(known, FakeKernel(moved)) == "/dev/video9"
+
+
+def test_another_camera_is_never_taken_for_the_one_that_is_gone() -> None:
+    known = describe("/dev/video0", two_cameras())
+    with pytest.raises(SourceError, match="HD Webcam .* is gone"):
+        find_again(known, FakeKernel(FakeCamera(YUYV, node="/dev/video0", name="Document Cam")))
