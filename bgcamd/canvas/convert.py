@@ -12,7 +12,7 @@ import numpy as np
 from bgcamd.canvas.color import rgb_to_yuv, yuv_to_yuv
 from bgcamd.canvas.planes import Planes
 from bgcamd.errors import SourceError
-from bgcamd.frame import BT601, Color, Frame, PixelFormat, Plane
+from bgcamd.frame import BT601, Color, Frame, PixelFormat, Plane, Size
 
 
 class IntoI420:
@@ -71,6 +71,26 @@ class IntoI420:
 
 
 _YUV = frozenset({PixelFormat.YUYV, PixelFormat.NV12, PixelFormat.I420})
+_PICTURES = frozenset({PixelFormat.RGB24, PixelFormat.GREY})
+
+
+def even(raw: Frame) -> Frame:
+    """View an RGB24 or GREY picture without the last column or row of an odd size, which 4:2:0 has no place for."""
+    width, height = raw.size.width & ~1, raw.size.height & ~1
+    if raw.size == (width, height) or raw.format not in _PICTURES or not (width and height):
+        return raw
+    planes = tuple(plane[:height, :width] for plane in raw.planes)
+    alpha = None if raw.alpha is None else raw.alpha[:height, :width]
+    captured_ns, sequence = raw.captured_ns, raw.sequence
+    return Frame(
+        planes,
+        raw.format,
+        Size(width, height),
+        color=raw.color,
+        alpha=alpha,
+        captured_ns=captured_ns,
+        sequence=sequence,
+    )
 
 
 def into_rgb(raw: Frame, planes: Planes) -> None:

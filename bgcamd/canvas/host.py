@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bgcamd.canvas.blend import Blender
 from bgcamd.canvas.blur import RoomBlur
 from bgcamd.canvas.color import solid, yuv_to_rgb
-from bgcamd.canvas.convert import IntoI420, into_rgb
+from bgcamd.canvas.convert import IntoI420, even, into_rgb
 from bgcamd.canvas.edges import sharpened
 from bgcamd.canvas.planes import Planes, lay, new_planes
 from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
@@ -21,7 +21,8 @@ class HostCanvas:
 
     Parameters
     ----------
-    size: of every frame that leaves; what comes in another shape is scaled to cover it.
+    size: of every frame that leaves; what comes in another shape is scaled to cover it, after an I420 canvas has
+        left out the last column or row of a picture of an odd size.
     format: I420 (video, even sizes) or RGBP (stills, full-resolution colour).
     color: the meaning of I420 samples.
     holds_alpha: whether the output can be transparent, so that Remove gives straight colour and alpha.
@@ -53,6 +54,8 @@ class HostCanvas:
 
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
         """See ``frame.Canvas``. Copies everything; ``raw`` may be released at once. Raises SourceError if damaged."""
+        if self.format is PixelFormat.I420:
+            raw = even(raw)
         same = raw.size == self.size
         source = self._taken if same and not mirror else self._raw_planes(raw.size)
         if self.format is PixelFormat.I420:

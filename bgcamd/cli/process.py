@@ -19,7 +19,7 @@ from bgcamd.errors import InputError, OutputError
 from bgcamd.frame import BT601, Color, Engine, Frame, PixelFormat, Size
 from bgcamd.matting.engines import Choice, open_engine
 from bgcamd.matting.manifest import find_manifest
-from bgcamd.pipeline import Pipeline
+from bgcamd.pipeline import Pipeline, fit_to
 from bgcamd.prepare import background_of, prepare
 from bgcamd.scene import PreparedScene, Remove, Scene
 from bgcamd.settings import SceneChange
@@ -58,7 +58,8 @@ def process(
     with ExitStack() as stack:
         reader = open_reader(input_, format=PixelFormat.I420 if video_out else PixelFormat.RGB24)
         stack.enter_context(reader)
-        writer = open_writer(output, reader, alpha=alpha, overwrite=overwrite)
+        size = fit_to(None, reader.size) if video_out and reader.size else None
+        writer = open_writer(output, reader, size=size, alpha=alpha, overwrite=overwrite)
         network = stack.enter_context(open_engine(manifest, engine, threads)[0])
         studio = Studio(scene, network, still_passes=manifest.still_passes, alpha=alpha, video=video_out, reader=reader)
         stack.callback(studio.close)
@@ -94,7 +95,7 @@ class Studio:
 
     def run(self, frame: Frame) -> Frame:
         """Return the result for one frame, valid until the next call."""
-        pipeline, scene = self._fitting(frame.size)
+        pipeline, scene = self._fitting(fit_to(None, frame.size) if self._format is PixelFormat.I420 else frame.size)
         if self._still:
             self._engine.reset()
         return pipeline.run(frame, scene, passes=self._passes)
@@ -137,6 +138,5 @@ def _progress(count: int | None) -> Iterator[Callable[[], None]]:
 
 def _complain(reader: FileReader, output: str) -> None:
     """What could be read has been written; what could not is still an error."""
-    damage = getattr(reader, "damage", None)
-    if damage:
-        raise InputError(damage, f"what could be read is in {output}")
+    if reader.damage:
+        raise InputError(reader.damage, f"what could be read is in {output}")

@@ -244,3 +244,13 @@ def test_no_memory_is_allocated_for_a_second_frame() -> None:
         done = canvas.give(canvas.compose(frame, alpha, scene))
         kept.append([p.ctypes.data for p in (*frame.planes, small, alpha, *done.planes)])
     assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_picture_of_an_odd_size_loses_its_last_column_and_row_where_chroma_is_halved(alpha: bool) -> None:
+    odd = gradient(Size(65, 49))
+    raw = as_rgb24(odd)
+    raw.alpha = np.full((49, 65), 99, np.uint8) if alpha else None
+    frame = HostCanvas(SIZE).take(raw)
+    assert np.abs(rgb_of(frame) - odd[:48, :64])[2:-2, 2:-2].max() <= 8
+    assert (None if frame.alpha is None else frame.alpha.shape) == ((48, 64) if alpha else None)

@@ -262,3 +262,11 @@ def test_what_may_not_be_read_or_written_is_said(tmp_path: Path, photo: Path) ->
     assert "permission" in bgcam(photo, tmp_path / "out" / "x.png", code=73).output
     photo.chmod(0)
     assert "permission" in bgcam(photo, tmp_path / "x.png", code=66).output
+
+
+def test_numbered_pictures_of_an_odd_size_become_a_video_of_an_even_one(tmp_path: Path, backdrop: Path) -> None:
+    for number in range(3):
+        Image.new("RGB", (65, 49), (90, 90, 90)).save(tmp_path / f"{number:02d}.png")
+    bgcam(f"--replace={backdrop}", tmp_path / "%02d.png", tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        assert (made.streams.video[0].width, made.streams.video[0].height) == (64, 48)
