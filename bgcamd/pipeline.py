@@ -22,7 +22,7 @@ class Pipeline:
         self.stats = stats or Stats()
         self.engine = engine
         self._spec: InputSpec = engine.fit(canvas.size)
-        self._mirrored: bool | None = None
+        self._seen_mirrored: bool | None = None  # how the network saw the last frame; None when it saw none
 
     def run(self, raw: Frame, scene: PreparedScene, *, passes: int = 1) -> Frame:
         """Return what viewers see of ``raw``, which is released as soon as it is copied.
@@ -38,6 +38,7 @@ class Pipeline:
         finally:
             raw.release()
         if isinstance(scene.scene.background, Keep):
+            self._seen_mirrored = None  # the network misses this frame, so that it must start anew after it
             with stage("give"):
                 return canvas.give(frame)
         alpha = self._alpha(frame, scene, passes)
@@ -47,8 +48,8 @@ class Pipeline:
             return canvas.give(done)
 
     def _alpha(self, frame: Frame, scene: PreparedScene, passes: int) -> Plane:
-        if self._mirrored is not scene.scene.mirror:  # the state of a recurrent network is of the other side
-            self._mirrored = scene.scene.mirror
+        if self._seen_mirrored is not scene.scene.mirror:  # a recurrent network's state is of another picture
+            self._seen_mirrored = scene.scene.mirror
             self.engine.reset()
         stage = self.stats.stage
         with stage("shrink"):

@@ -54,6 +54,14 @@ def test_keep_runs_no_network() -> None:
     assert (np.stack(done.planes, axis=2) == half_white()).all()
 
 
+def test_after_frames_that_it_did_not_see_the_network_starts_anew() -> None:
+    engine = FakeEngine()
+    work = pipeline(engine)
+    for scene in (GREEN, GREEN, PreparedScene(Scene(Keep())), GREEN):
+        work.run(Frame((half_white(),), PixelFormat.RGB24, SIZE), scene)
+    assert engine.passes == 1
+
+
 def test_a_still_is_looked_at_as_often_as_asked() -> None:
     engine = FakeEngine()
     pipeline(engine).run(Frame((half_white(),), PixelFormat.RGB24, SIZE), GREEN, passes=5)
