@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -95,7 +95,13 @@ class _Threads(click.IntRange):
         return int(super().convert(value, param, ctx)) or os.cpu_count() or 1
 
 
-class SizeOption(click.ParamType[Any]):
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[Any]
+else:
+    _ParamType = click.ParamType  # generic only from click 8.4 on
+
+
+class SizeOption(_ParamType):
     """A size such as 1280x720, as ``frame.Size``."""
 
     name = "WxH"
