@@ -86,8 +86,13 @@ def run(settings: Settings, change: SceneChange, *, model_asked: bool) -> None:
 
 
 def _state_of(socket: Path) -> Path:
-    """Where the daemon on this socket keeps its state: daemons on sockets of other names keep theirs apart."""
-    return state_folder() if socket.stem == "bgcamd" else state_folder() / socket.stem
+    """Where the daemon on this socket keeps its state; one on no usual socket keeps it apart, under the socket's path.
+
+    Two never share a folder: each removes the backgrounds that it does not show.
+    """
+    if socket in (user_socket(), service_socket()):
+        return state_folder()
+    return state_folder() / f"at{str(socket.absolute()).replace('/', '-')}"
 
 
 def _choices(settings: Settings) -> Choices:

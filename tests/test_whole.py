@@ -181,6 +181,15 @@ def test_a_clip_is_written_whole_when_the_daemon_ends(desk: Desk) -> None:
     assert len(list((desk.home / "frames").glob("*.png"))) > 10
 
 
+def test_a_daemon_on_another_socket_keeps_its_scene_apart_whatever_the_sockets_name(desk: Desk) -> None:
+    desk.start("--camera", "demo:", "--output", "null:", "--socket", "elsewhere/bgcamd.sock")
+    desk.bgcam("set", "--socket", "elsewhere/bgcamd.sock", "--replace=blue.png")
+    state = desk.home / ".local/state/bgcamd"
+    assert not (state / "scene.json").exists()
+    assert not (state / "backgrounds").exists()
+    assert len(list(state.glob("*/scene.json"))) == 1
+
+
 def test_two_daemons_on_one_socket(desk: Desk) -> None:
     desk.start("--camera", "demo:", "--output", "null:")
     second = subprocess.run(
