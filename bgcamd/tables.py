@@ -1,4 +1,4 @@
-"""Strict reading of TOML tables into frozen dataclasses, for files that say what to fetch and how to use it.
+"""TOML files, and strict reading of their tables into frozen dataclasses: what to fetch and how to use it.
 
 A field without a default must be there, a key without a field must not; a wrong key is answered with the
 likely right one. Every message names the file and the dotted key.
@@ -6,6 +6,7 @@ likely right one. Every message names the file and the dotted key.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from bgcamd.errors import ModelError
+from bgcamd.errors import BgcamError, ModelError
 
 T = TypeVar("T")
 
@@ -35,15 +36,36 @@ def read_toml(path: Path, cls: type[T]) -> T:
     ModelError: the file can't be read, is not TOML, or is not what ``cls`` says.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = parse_toml(path)
     except OSError as error:
-        raise ModelError(f"can't read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # also bytes that are no UTF-8, and tables nested too deeply
-        raise ModelError(f"{path} is not valid TOML: {error}") from error
+        raise ModelError(f"{path}: can't be read: {error.strerror}") from error
+    except TomlError as error:
+        raise ModelError(error.message, error.hint) from error
     try:
         return _record(cls, table, "")
     except _WrongError as error:
         raise ModelError(f"{path}: {error}", error.hint) from None
+
+
+class TomlError(BgcamError):
+    """A file is no TOML; the caller says it as the error of its own kind of file."""
+
+
+def parse_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says. Raises OSError, and TomlError with the file and the line."""
+    content = ""
+    try:
+        content = path.read_text(encoding="utf-8")
+        return tomllib.loads(content)
+    except UnicodeDecodeError as error:
+        raise TomlError(f"{path}: not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+    except RecursionError as error:
+        raise TomlError(f"{path}: nested too deeply") from error
+    except ValueError as error:  # also what Python's own number and date types refuse
+        where = re.search(r" \(at line (\d+), .*\)$| \(at end of document\)$", str(error))
+        line = (where and where[1]) or str(content.count("\n") + 1)
+        what = str(error)[: where.start()] if where else str(error)
+        raise TomlError(f"{path}:{line}: {what}", "TOML is described at https://toml.io") from error
 
 
 class _WrongError(Exception):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
 
 from bgcamd.errors import SettingsError
+from bgcamd.tables import TomlError, parse_toml
 
 
 def find(named: Path | None) -> Path | None:
@@ -48,20 +47,11 @@ def read(path: Path, known: Collection[str]) -> dict[str, object]:
 
 def _parse(path: Path) -> dict[str, object]:
     try:
-        content = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: not UTF-8 text (byte {error.start})", "save it as UTF-8") from error
+        return parse_toml(path)
     except OSError as error:
         raise SettingsError(f"{path}: can't be read: {error.strerror}", "name another file with --config") from error
-    try:
-        return tomllib.loads(content)
-    except RecursionError as error:
-        raise SettingsError(f"{path}: nested too deeply") from error
-    except ValueError as error:  # also what Python's own number and date types refuse
-        where = re.search(r" \(at line (\d+), .*\)$| \(at end of document\)$", str(error))
-        line = (where and where[1]) or str(content.count("\n") + 1)
-        reason = str(error)[: where.start()] if where else str(error)
-        raise SettingsError(f"{path}:{line}: {reason}", "TOML is described at https://toml.io") from error
+    except TomlError as error:
+        raise SettingsError(error.message, error.hint) from error
 
 
 def _advice(name: str, known: Collection[str]) -> str:

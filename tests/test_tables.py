@@ -88,12 +88,12 @@ def test_what_is_wrong_is_named_with_file_and_key(tmp_path: Path, text: str, mes
 
 
 def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"bicycle\.toml is not valid TOML"):
+    with pytest.raises(ModelError, match=r"bicycle\.toml:1: Invalid value"):
         read(tmp_path, "name = ")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"can't read .*none"):
+    with pytest.raises(ModelError, match=r"none: can't be read: No such file"):
         read_toml(tmp_path / "none", Bicycle)
 
 

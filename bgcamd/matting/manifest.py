@@ -55,6 +55,8 @@ class Input:
             raise ValueError("size, long_side and multiple must be 1 to 8192")
         if not all(self.std):
             raise ValueError("std must not be 0")
+        if self.scale == 0:
+            raise ValueError("scale must not be 0")
 
     def spec(self, frame: Size) -> InputSpec:
         """Say what a canvas should make of frames of this size."""
@@ -94,6 +96,10 @@ class Output:
     minmax: bool = False
     softness: float = 1.0
     foreground: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.softness <= 100:
+            raise ValueError("softness must be 1 to 100")
 
 
 @dataclass(frozen=True)
@@ -154,11 +160,6 @@ class Manifest:
         if self.asset is None:
             return Path(self.file or "")
         return models_folder() / f"{self.name}-{self.asset.sha256[:8]}.onnx"
-
-    @property
-    def fetched(self) -> bool:
-        """Whether the file is there; see ``store.py`` for whether it is right."""
-        return self.path().is_file()
 
 
 def all_manifests() -> list[Manifest]:

@@ -77,6 +77,8 @@ class TestOwn:
             ('"bgr"', '"rbg"', "input.order must be 'rgb' or 'bgr'"),
             ("[output]", "[output]\nchanel = 1", "output.chanel is not a known key"),
             ("[input]", "[input]\nscale = 'min'", "input.scale must be 'max', not 'min'"),
+            ("[input]", "[input]\nscale = 0.0", "input.scale must not be 0"),
+            ("[output]", "[output]\nsoftness = 0", "output.softness must be 1 to 100"),
             ("[input]", "still_passes = 0\n[input]", "still_passes must be 1 to 100"),
         ],
     )
@@ -94,7 +96,7 @@ class TestUnknown:
         assert caught.value.hint.startswith("did you mean selfie? there are rvm, selfie")
 
     def test_path_is_named(self, tmp_path: Path) -> None:
-        with pytest.raises(ModelError, match=r"can't read .*none\.toml: No such file"):
+        with pytest.raises(ModelError, match=r"none\.toml: can't be read: No such file"):
             find_manifest(str(tmp_path / "none.toml"))
 
 
