@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgcamd.atomic import sync
 from bgcamd.errors import ModelError
 from bgcamd.paths import models_folder, shipped
 from bgcamd.tables import read_toml
@@ -182,17 +183,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _put_in_place(file: Path, target: Path) -> None:
     """Rename, durably: the content is on the disk before the name, and the name before we say so."""
-    _sync(file)
+    sync(file)
     file.replace(target)
-    _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(target.parent)
 
 
 def _explain(error: OSError, target: Path) -> ModelError:

@@ -62,7 +62,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     try:
         yield part
         with telling(path):
-            _sync(part)
+            sync(part)
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
@@ -87,7 +87,8 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until the file's content, or the folder's names, are on the disk. Raises OSError."""
     handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -7,7 +7,7 @@ from pathlib import Path
 from bgcamd.canvas.background import Moving, Plate, Still
 from bgcamd.errors import InputError
 from bgcamd.frame import PixelFormat
-from bgcamd.scene import Backdrop, Clip, Colour, Picture, PreparedScene, Remove, Scene
+from bgcamd.scene import Alpha, Backdrop, Blur, Clip, Colour, Keep, Picture, PreparedScene, Remove, Scene
 from bgcamd.video.files.images import read_image
 from bgcamd.video.files.paths import Kind, classify, open_reader
 
@@ -31,7 +31,7 @@ def _backdrop(scene: Scene, plate: Plate, *, holds_alpha: bool, wait: bool) -> B
             return Still(plate.solid(rgb))
         case Remove() if not holds_alpha:
             return Still(plate.solid((0, 0, 0)))
-        case _:
+        case Keep() | Remove() | Alpha() | Blur():
             return None
 
 

@@ -37,7 +37,7 @@ STRANGERS = {"video", "matting", "canvas"}
 """They never import each other."""
 ALWAYS_LIGHT = ["completion", "edge", "live", "options", "page"]
 """The modules of cli/ that the live commands load."""
-LIGHT = FLOORS[0] | FLOORS[1] - {"assets"} | {"cli", "service.client", "service.varlink"}
+LIGHT = FLOORS[0] | FLOORS[1] - {"assets"} | {"stats", "cli", "service.client", "service.varlink"}
 """What those may import when they are loaded."""
 
 MODULE_LINES = 300

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 import click
 
-STAGES = ("take", "shrink", "infer", "refine", "compose", "give")
+from bgcamd.stats import STAGES
+
 _TIMES = ("wall_p50", "wall_p95", "cpu_p50")
 _ROWS = ("camera", "output", "size", "model", "engine", "why")
 _SHOWN = {"version", "state", "fps", "stages", "age_ms", "frames", "dropped", "problems", "scene", *_ROWS}

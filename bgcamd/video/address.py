@@ -20,9 +20,7 @@ from typing import TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from bgcamd.errors import UsageError
-
-LABEL = "Virtual BG Camera"
-"""The card label by which our loopback device is found."""
+from bgcamd.video.v4l2.advice import LABEL
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _DEVICE = re.compile(r"/dev/([^/]+|v4l/.+)", re.DOTALL)

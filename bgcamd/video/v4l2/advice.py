@@ -8,7 +8,7 @@ import os
 from bgcamd.errors import SinkError, SourceError
 
 LABEL = "Virtual BG Camera"
-"""The name under which every app lists the virtual camera."""
+"""The card label of our loopback device: by it we find it, and under it every app lists it."""
 
 INSTALL_MODULE = "sudo apt install v4l2loopback-dkms"
 GONE = (errno.ENODEV, errno.ENXIO, errno.EIO)
