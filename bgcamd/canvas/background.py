@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from bgcamd.frame import Color, Frame, PixelFormat, Plane, Reader, Size
 from bgcamd.scene import Fit
 
 _AHEAD = 3  # frames of a clip that are decoded before they are due
+_LATE_NS = 1_000_000_000  # later than this (nobody looked, or decoding is slow), a live clip goes on where it is
+_log = logging.getLogger(__name__)
 
 
 class Plate:
@@ -105,13 +108,20 @@ class Moving:
         """See ``scene.Backdrop``."""
         if self._start is None:
             self._start = time_ns
-        due = time_ns - self._start
         with self._changed:
+            due = self._due(time_ns - self._start)
             self._advance(due)
             while self._wait and not self._ready and not self._error:
                 self._changed.wait_for(lambda: self._ready or self._error)
                 self._advance(due)
         return self._shown
+
+    def _due(self, due: int) -> int:
+        """The time in the clip; one that is late live is not played faster than it was made: its clock is set back."""
+        if self._wait or self._start is None or not self._ready or due - self._ready[0][0] <= _LATE_NS:
+            return due
+        self._start += due - self._ready[0][0]
+        return self._ready[0][0]
 
     def _advance(self, due: int) -> None:
         """Show the newest picture whose time has come."""
@@ -134,6 +144,8 @@ class Moving:
             while frames:
                 begin, frames = self._round(begin)
         except InputError as error:
+            if self._start is not None:
+                _log.warning("the background stands still: %s", error)
             self._fail(error.message)
         finally:
             self._fail("the clip holds no picture")

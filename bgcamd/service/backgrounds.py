@@ -60,7 +60,8 @@ class Backgrounds:
         with contextlib.ExitStack() as stack:
             try:
                 stack.callback(os.close, fd)
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # also names are nobody's business
+                self._folder.mkdir(mode=0o700, exist_ok=True)
                 out = stack.enter_context(
                     tempfile.NamedTemporaryFile(dir=self._folder, prefix=".", suffix=".part", delete=False)
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -156,11 +157,13 @@ class Control:
             self._backgrounds.prune(self._controls.scene)
 
     def _save(self, scene: Scene) -> None:
-        """A full disk is no reason to take back what is live."""
+        """A full disk is no reason to take back what is live; but the scene before, maybe the room, must not return."""
         try:
             save(self._state_file, Saved(scene, self._model))
         except OutputError as error:
             _log.warning("the scene is live, but will not outlive a restart: %s", error)
+            with contextlib.suppress(OSError):
+                self._state_file.unlink()
 
     def _pause(self) -> Reply:
         self._controls.pause()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from bgcamd.atomic import reason, replacing
+from bgcamd.atomic import reason, replacing, telling
 from bgcamd.errors import OutputError
 from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
 from bgcamd.values import colour
@@ -38,7 +38,7 @@ def save(file: Path, saved: Saved) -> None:
     if isinstance(saved.scene.background, Picture | Clip):
         scene["path"] = str(saved.scene.background.path)
     text = json.dumps({"version": _VERSION, "scene": scene, "model": saved.model}, indent=2)
-    with replacing(file, overwrite=True) as part:
+    with replacing(file, overwrite=True) as part, telling(file):
         part.write_text(text + "\n", encoding="utf-8")
 
 

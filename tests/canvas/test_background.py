@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from fractions import Fraction
 from types import TracebackType
@@ -87,6 +88,17 @@ def test_a_clip_that_is_damaged_later_keeps_its_last_picture() -> None:
 
     with Moving(lambda: Damaged(2), PLATE, Fit.COVER, wait=True) as clip:
         assert values(clip, [0, STEP_NS, 9 * STEP_NS]) == [10, 20, 20]
+
+
+def test_a_live_clip_that_nobody_looked_at_goes_on_where_it_was() -> None:
+    with Moving(lambda: Greys(20), PLATE, Fit.COVER, wait=False) as clip:
+        values(clip, [0])
+        seen = []
+        for n in range(12):
+            while len(clip._ready) < 3:  # so that the decoder's speed does not count
+                time.sleep(0.001)
+            seen += values(clip, [600_000_000_000 + n * STEP_NS])
+        assert seen == [20 + 10 * n for n in range(12)]
 
 
 def test_closing_ends_the_decoder() -> None:

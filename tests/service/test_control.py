@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -82,6 +83,27 @@ def test_a_scene_that_cannot_be_saved_is_live_all_the_same(daemon: Any, caplog: 
     change(daemon, blur=9)
     assert daemon.controls.live == Scene(Blur(9))
     assert "outlive" in caplog.text
+
+
+def test_on_a_full_disk_the_scene_is_live_and_the_one_before_never_returns(
+    daemon: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    change(daemon, keep=True)
+    monkeypatch.setattr(Path, "write_text", full)
+    change(daemon, blur=9)
+    assert daemon.controls.live == Scene(Blur(9))
+    assert "no space left" in caplog.text
+    assert not [path for path in daemon.state.iterdir() if path.is_file()]
+
+
+def test_other_users_learn_nothing_of_the_pictures(daemon: Any, tmp_path: Path) -> None:
+    (tmp_path / "beach.jpg").write_bytes(b"PIC")
+    with (tmp_path / "beach.jpg").open("rb") as picture, daemon.client() as client:
+        client.call("org.bgcam.Set", {"replace": 0, "name": "beach.jpg"}, [picture.fileno()])
+    assert daemon.state.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(
