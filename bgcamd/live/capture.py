@@ -80,7 +80,7 @@ class Capture:
                 delay = _FIRST_DELAY_S
             except BgcamError as error:
                 if self.state.state == "live":
-                    delay = _FIRST_DELAY_S
+                    delay, why = _FIRST_DELAY_S, ""
                 if error.message != why:
                     _log.warning("camera: %s", error)
                 why = error.message

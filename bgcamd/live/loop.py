@@ -75,10 +75,15 @@ class LiveLoop:
         return self._mailbox.displaced
 
     def submit(self, job: Callable[[], T], *, once_shown: bool = False) -> Future[T]:
-        """Run ``job`` between two frames. once_shown: the answer waits for the next picture to be written."""
+        """Run ``job`` between two frames. once_shown: the answer waits for the next picture to be written.
+
+        Until it runs, the answer can be cancelled; then it never does.
+        """
         answer: Future[T] = Future()
 
         def run() -> None:
+            if not answer.set_running_or_notify_cancel():
+                return
             try:
                 result = job()
             except BaseException as error:  # the caller's, not ours

@@ -121,4 +121,4 @@ class Outputs:
     @property
     def problems(self) -> list[tuple[str, BgcamError]]:
         """The outputs that do not work now, and why."""
-        return [(slot.name, slot.error) for slot in self._slots if slot.error is not None]
+        return [(slot.name, error) for slot in self._slots if (error := slot.error) is not None]

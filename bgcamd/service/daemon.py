@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 
@@ -21,6 +23,9 @@ from bgcamd.stats import Stats
 
 _LOOK_S = 5.0  # so long the camera is on for a snapshot, and so long it may take to answer
 _SWAP_S = 20.0  # a frame on a loaded machine takes a fraction of this
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -67,12 +72,20 @@ class Daemon:
         Raises a BgcamError when something can't be made ready; what was shown before then stays.
         """
         wanted = None if model is None or model == self._model.name else self._open_model(model)
-        try:
-            self._swap(self._made_ready(scene), wanted)
-        except BaseException:
+        with ExitStack() as unused:
             if wanted is not None:
-                wanted.engine.__exit__(None, None, None)
-            raise
+                unused.enter_context(wanted.engine)
+            old = self._loop.scene
+            ready = self._made_ready(scene)
+            if ready.backdrop is not old.backdrop:
+                unused.callback(ready.close)
+            self._swap(ready, wanted)
+            unused.pop_all()
+            if ready.backdrop is not old.backdrop:
+                unused.callback(old.close)
+            if wanted is not None:
+                unused.push(self._model.engine)
+                self._model = wanted
 
     def _made_ready(self, scene: Scene) -> PreparedScene:
         now = self._loop.scene
@@ -81,7 +94,7 @@ class Daemon:
         return self._prepare(scene)
 
     def _swap(self, ready: PreparedScene, wanted: Model | None) -> None:
-        loop, old_scene, old_model = self._loop, self._loop.scene, self._model
+        loop = self._loop
         pipeline = None if wanted is None else Pipeline(self._canvas, wanted.engine, Stats())
 
         def swap() -> None:
@@ -89,12 +102,20 @@ class Daemon:
             if pipeline is not None:
                 loop.pipeline = pipeline
 
-        loop.submit(swap, once_shown=True).result(_SWAP_S)
-        if old_scene.backdrop is not ready.backdrop:
-            old_scene.close()
-        if wanted is not None:
-            self._model = wanted
-            old_model.engine.__exit__(None, None, None)
+        self._in_loop(swap, once_shown=True)
+
+    def _in_loop(self, job: Callable[[], T], *, once_shown: bool = False) -> T:
+        """Run ``job`` between two frames. Raises ControlError where the loop stands still: then it never runs."""
+        answer = self._loop.submit(job, once_shown=once_shown)
+        try:
+            return answer.result(_SWAP_S)
+        except TimeoutError:
+            if answer.cancel():
+                raise ControlError(
+                    f"the picture has stood still for {_SWAP_S:.0f} s, so that nothing was changed",
+                    "the network or an output hangs: `bgcam status` names them; restart bgcamd",
+                ) from None
+            return answer.result()  # it has run, and is only still to be shown
 
     def pause(self) -> None:
         """Close the camera and show a card, until ``resume``; returns when viewers have it."""
@@ -108,12 +129,12 @@ class Daemon:
         def switch() -> None:
             self._loop.paused = paused
 
-        self._loop.submit(switch, once_shown=paused).result(_SWAP_S)
+        self._in_loop(switch, once_shown=paused)
 
     def snapshot(self) -> bytes:
         """The picture that viewers see now, or would see if there were any, as a PNG file."""
         self._wake()
-        shown = self._loop.submit(self._copy_shown).result(_SWAP_S)
+        shown = self._in_loop(self._copy_shown)
         return cv2.imencode(".png", cv2.cvtColor(shown, cv2.COLOR_YUV2BGR_I420))[1].tobytes()
 
     def _wake(self) -> None:

@@ -1,0 +1,109 @@
+"""What clients change of a running loop: whole or not at all, and nothing stays open."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from bgcamd.canvas.background import Plate
+from bgcamd.canvas.planes import Planes
+from bgcamd.errors import ControlError, ModelError
+from bgcamd.frame import BT601, InputSpec, PixelFormat, Size
+from bgcamd.matting.fake import FakeEngine, Fault
+from bgcamd.scene import Colour, PreparedScene, Scene
+from bgcamd.service import daemon as daemon_module
+from bgcamd.service.daemon import Daemon, Model
+
+WHITE = Scene(Colour((255, 255, 255)))
+
+
+class Backdrop:
+    """White; counts how often it was closed."""
+
+    def __init__(self, size: Size) -> None:
+        self.planes: Planes = Plate(size, PixelFormat.I420, BT601).solid((255, 255, 255))
+        self.closed = 0
+
+    def planes_at(self, time_ns: int) -> Planes:
+        return self.planes
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Misfit(FakeEngine):
+    """A network that is none for this canvas."""
+
+    def fit(self, size: Size) -> InputSpec:
+        raise ModelError("it takes no such size")
+
+
+class Desk:
+    """A daemon on a live loop, and what it opened last."""
+
+    def __init__(self, live: Any) -> None:
+        self.backdrops: list[Backdrop] = []
+        self.engines: dict[str, FakeEngine] = {"first": live.engine, "second": FakeEngine(), "misfit": Misfit()}
+        self.daemon = Daemon(
+            loop=live.loop,
+            canvas=live.canvas,
+            capture=live.capture,
+            outputs=live.outputs,
+            model=Model("first", live.engine, "a test"),
+            prepare=self._prepare,
+            open_model=lambda name: Model(name, self.engines[name], "a test"),
+        )
+        self._size = live.canvas.size
+
+    def _prepare(self, scene: Scene) -> PreparedScene:
+        self.backdrops.append(Backdrop(self._size))
+        return PreparedScene(scene, self.backdrops[-1])
+
+
+def test_what_gives_way_is_closed_once_and_what_is_live_is_open(live: Any) -> None:
+    desk = Desk(live)
+    desk.daemon.apply(WHITE, "second")
+    desk.daemon.apply(Scene(Colour()), None)
+    assert [each.closed for each in desk.backdrops] == [1, 0]
+    assert (desk.engines["first"].closed, desk.engines["second"].closed) == (True, False)
+    assert desk.daemon.status()["model"] == "second"
+
+
+def test_a_mirror_alone_keeps_the_background_that_is_live(live: Any) -> None:
+    desk = Desk(live)
+    desk.daemon.apply(WHITE, None)
+    desk.daemon.apply(Scene(WHITE.background, mirror=True), None)
+    assert [each.closed for each in desk.backdrops] == [0]
+
+
+def test_a_model_that_does_not_fit_leaves_nothing_open(live: Any) -> None:
+    desk = Desk(live)
+    before = desk.daemon.scene
+    with pytest.raises(ModelError, match="no such size"):
+        desk.daemon.apply(WHITE, "misfit")
+    assert [each.closed for each in desk.backdrops] == [1]
+    assert desk.engines["misfit"].closed
+    assert not live.engine.closed
+    assert desk.daemon.scene is before
+
+
+def test_where_the_loop_stands_still_the_change_is_taken_back_for_good(
+    live: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(live)
+    before = desk.daemon.scene
+    live.engine.fault = Fault.STALL
+    total = live.engine.total
+    while live.engine.total == total:
+        threading.Event().wait(0.001)
+    monkeypatch.setattr(daemon_module, "_SWAP_S", 0.05)
+    with pytest.raises(ControlError, match="stood still"):
+        desk.daemon.apply(WHITE, "second")
+    assert [each.closed for each in desk.backdrops] == [1]
+    assert desk.engines["second"].closed
+    live.engine.fault = None
+    live.engine.unstall.set()
+    live.screen.wait_for(live.is_person, after=len(live.screen.seen))
+    assert desk.daemon.scene is before
