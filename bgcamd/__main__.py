@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import shutil
 import signal
@@ -31,14 +32,16 @@ from bgcamd.paths import service_socket, state_folder, user_socket
 from bgcamd.pipeline import Pipeline, fit_to
 from bgcamd.prepare import background_of, prepare
 from bgcamd.scene import Blur, PreparedScene, Scene
+from bgcamd.service import systemd
 from bgcamd.service.backgrounds import Backgrounds
 from bgcamd.service.control import Control
 from bgcamd.service.daemon import Daemon, Model
 from bgcamd.service.dispatch import Service
-from bgcamd.service.listen import listen
+from bgcamd.service.heartbeat import Heartbeat
+from bgcamd.service.listen import Listener, adopt, listen
 from bgcamd.service.server import Server
 from bgcamd.service.state import Saved, load
-from bgcamd.settings import CameraSettings, ModelSettings, SceneChange, Settings, load_settings
+from bgcamd.settings import CameraSettings, ControlSettings, ModelSettings, SceneChange, Settings, load_settings
 from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
 from bgcamd.wiring import Camera, Choices, check_output, choose, open_model, output_plan
@@ -55,11 +58,16 @@ def main(config: Path | None, overrides: Mapping[str, Any], change: SceneChange)
 
     Without options it takes the best that the machine has. While it runs, bgcam changes the background.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, handlers=[systemd.log_handler()])
+    faulthandler.enable()  # a watchdog ends us by SIGABRT: say where each thread was
     sys.setswitchinterval(0.0005)  # hand a frame from thread to thread within a millisecond
     cv2.setNumThreads(1)  # the call itself needs the other cores
     asked = overrides.get("model.name") is not None
-    run(load_settings(config, overrides), change, model_asked=asked)
+    try:
+        run(load_settings(config, overrides), change, model_asked=asked)
+    except BgcamError as error:
+        systemd.notify(f"STATUS={' '.join(str(error).split())}")
+        raise
 
 
 def run(settings: Settings, change: SceneChange, *, model_asked: bool) -> None:
@@ -71,18 +79,34 @@ def run(settings: Settings, change: SceneChange, *, model_asked: bool) -> None:
     socket = settings.control.socket or user_socket()
     state = _state_of(socket)
     with ExitStack() as stack:
-        listener = stack.enter_context(listen(socket, group=settings.control.group or None, mode=settings.control.mode))
+        listener = stack.enter_context(_listening(settings.control, socket))
         choices = _choices(settings)
         saved = _saved(state, settings)
         scene = change.applied_to(saved.scene, background_of)
         model, chosen = _model(settings.model, None if model_asked else saved.model)
-        daemon = stack.enter_context(_assembled(settings, choices, model, scene))
+        daemon = stack.enter_context(_assembled(settings, choices, model, scene, strangers=listener.anyone))
         control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
         stack.enter_context(Server(listener, Service([control.interface])))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: daemon.stop())
         _announce(daemon, choices, socket)
-        daemon.run()
+        with Heartbeat(lambda: daemon.written, daemon.headline):
+            daemon.run()
+
+
+@contextmanager
+def _listening(control: ControlSettings, socket: Path) -> Iterator[Listener]:
+    """The socket that systemd hands over, else one of our own."""
+    given = systemd.listen_fds()
+    if not given:
+        with listen(socket, group=control.group or None, mode=control.mode) as listener:
+            yield listener
+        return
+    if len(given) > 1:
+        raise SettingsError(f"systemd hands over {len(given)} sockets", "one .socket unit with one ListenStream=")
+    adopted = adopt(given[0])
+    with adopted.sock:
+        yield adopted
 
 
 def _state_of(socket: Path) -> Path:
@@ -129,8 +153,13 @@ def _model(settings: ModelSettings, chosen: str | None) -> tuple[Model, str | No
 
 
 @contextmanager
-def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene) -> Iterator[Daemon]:
-    """The live loop with everything round it; the camera is open and the outputs have been tried."""
+def _assembled(
+    settings: Settings, choices: Choices, model: Model, scene: Scene, *, strangers: bool
+) -> Iterator[Daemon]:
+    """The live loop with everything round it; the camera is open and the outputs have been tried.
+
+    strangers: clients may be other users.
+    """
     with ExitStack() as stack:
         camera = Camera(choices.camera, settings.camera.size, settings.camera.fps)
         natural, rate = camera.look()
@@ -155,7 +184,7 @@ def _assembled(settings: Settings, choices: Choices, model: Model, scene: Scene)
             outputs=outputs,
             model=model,
             prepare=lambda wanted: prepare(wanted, plate),
-            open_model=lambda name: _asked_model(settings, name),
+            open_model=lambda name: _asked_model(settings.model, name, strangers=strangers),
         )
         stack.callback(daemon.close)
         outputs.open()
@@ -167,11 +196,11 @@ def _linger(settings: CameraSettings, camera: Camera) -> float | None:
     return settings.linger if camera.real and not settings.always_on else None
 
 
-def _asked_model(settings: Settings, name: str) -> Model:
-    """Open what a client asked for; with a group, clients are others, who must not make us open any file."""
-    if settings.control.group and "/" in name:
+def _asked_model(settings: ModelSettings, name: str, *, strangers: bool) -> Model:
+    """Open what a client asked for; strangers must not make us open any file."""
+    if strangers and "/" in name:
         raise ModelError(f"{name}: only models by name here", "bgcam models lists them")
-    return open_model(name, settings.model.engine, settings.model.threads)
+    return open_model(name, settings.engine, settings.threads)
 
 
 def _ready(scene: Scene, plate: Plate) -> PreparedScene:

@@ -56,6 +56,7 @@ class LiveLoop:
         self._stopping = False
         self.paused, self._idle = False, False
         self.fault: EngineError | None = None
+        self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
         self.shown: Frame | None = None  # what viewers see now, valid between two frames
 
     @property
@@ -159,6 +160,7 @@ class LiveLoop:
     def _write(self, frame: Frame) -> None:
         self.shown = frame
         self._outputs.write(frame)
+        self.written += 1
         self._answer()
 
     def _answer(self) -> None:

@@ -168,14 +168,23 @@ class Daemon:
         self._loop.scene.close()
         self._model.engine.__exit__(None, None, None)
 
+    @property
+    def written(self) -> int:
+        """How many pictures went out, frames and cards."""
+        return self._loop.written
+
+    def headline(self) -> str:
+        """The state and what matters most about it, in a line."""
+        state, problems, outputs = self._loop.state, self._problems(), ", ".join(self._outputs.names)
+        if problems:
+            return f"{state}: {problems[0]}"
+        if state == "idle":
+            return f"idle: nobody watches {outputs}, the camera is off"
+        return f"{state}: {self._capture.state.name or 'no camera yet'} to {outputs}"
+
     def status(self) -> dict[str, object]:
         """org.bgcam's type Status: what ``bgcam status --json`` prints."""
         stats, camera = self._loop.pipeline.stats, self._capture.state
-        problems = [str(error) for _, error in self._outputs.problems]
-        if camera.why:
-            problems.insert(0, f"{camera.why} ({camera.hint})" if camera.hint else camera.why)
-        if self._loop.fault is not None:
-            problems.insert(0, str(self._loop.fault))
         return {
             "state": self._loop.state,
             "version": __version__,
@@ -190,6 +199,16 @@ class Daemon:
             "age_ms": stats.age_ms(),
             "frames": stats.frames,
             "dropped": stats.dropped + self._loop.displaced,
-            "problems": problems,
+            "problems": self._problems(),
             "scene": scene_to_dict(self.scene),
         }
+
+    def _problems(self) -> list[str]:
+        """What is wrong now, the gravest first."""
+        camera = self._capture.state
+        problems = [str(error) for _, error in self._outputs.problems]
+        if camera.why:
+            problems.insert(0, f"{camera.why} ({camera.hint})" if camera.hint else camera.why)
+        if self._loop.fault is not None:
+            problems.insert(0, str(self._loop.fault))
+        return problems
