@@ -21,14 +21,14 @@ from bgcamd.canvas.background import Plate
 from bgcamd.canvas.card import Cards
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.edge import Edge
-from bgcamd.cli.options import daemon_options, scene_options
+from bgcamd.cli.options import daemon_options, instance_option, scene_options
 from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, UsageError
 from bgcamd.frame import BT601, Frame, PixelFormat
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import Outputs
-from bgcamd.paths import service_socket, state_folder, user_socket
+from bgcamd.paths import DEFAULT_INSTANCE, service_socket, state_folder, user_socket
 from bgcamd.pipeline import Pipeline, fit_to
 from bgcamd.prepare import background_of, prepare
 from bgcamd.scene import Blur, PreparedScene, Scene
@@ -44,16 +44,18 @@ from bgcamd.service.state import Saved, load
 from bgcamd.settings import CameraSettings, ControlSettings, ModelSettings, SceneChange, Settings, load_settings
 from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
+from bgcamd.video.v4l2.advice import LABEL
 from bgcamd.wiring import Camera, Choices, check_output, choose, open_model, output_plan
 
 _log = logging.getLogger("bgcamd")
 
 
 @click.command(cls=Edge, context_settings={"help_option_names": ["-h", "--help"]})
+@instance_option
 @daemon_options
 @scene_options()
 @click.version_option(__version__, prog_name="bgcamd")
-def main(config: Path | None, overrides: Mapping[str, Any], change: SceneChange) -> None:
+def main(instance: str | None, config: Path | None, overrides: Mapping[str, Any], change: SceneChange) -> None:
     """Run the virtual camera: read a camera, replace what is behind the person, write a virtual camera.
 
     Without options it takes the best that the machine has. While it runs, bgcam changes the background.
@@ -62,25 +64,27 @@ def main(config: Path | None, overrides: Mapping[str, Any], change: SceneChange)
     faulthandler.enable()  # a watchdog ends us by SIGABRT: say where each thread was
     sys.setswitchinterval(0.0005)  # hand a frame from thread to thread within a millisecond
     cv2.setNumThreads(1)  # the call itself needs the other cores
+    name = instance or DEFAULT_INSTANCE
     asked = overrides.get("model.name") is not None
     try:
-        run(load_settings(config, overrides), change, model_asked=asked)
+        run(load_settings(config, overrides, name), change, instance=name, model_asked=asked)
     except BgcamError as error:
         systemd.notify(f"STATUS={' '.join(str(error).split())}")
         raise
 
 
-def run(settings: Settings, change: SceneChange, *, model_asked: bool) -> None:
+def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: bool) -> None:
     """Run the daemon until it is told to stop.
 
+    instance: the daemon's name, which tells where its socket and its state are, and its virtual camera's label.
     change: the scene's options. They change the scene that was live last, else the settings' one.
     model_asked: the settings' model is an option's, and so wins over the one that a client chose last.
     """
-    socket = settings.control.socket or user_socket()
-    state = _state_of(socket)
+    socket = settings.control.socket or user_socket(instance)
+    state = _state_of(socket, instance)
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.control, socket))
-        choices = _choices(settings)
+        choices = _choices(settings, instance)
         saved = _saved(state, settings)
         scene = change.applied_to(saved.scene, background_of)
         model, chosen = _model(settings.model, None if model_asked else saved.model)
@@ -109,17 +113,14 @@ def _listening(control: ControlSettings, socket: Path) -> Iterator[Listener]:
         yield adopted
 
 
-def _state_of(socket: Path) -> Path:
-    """Where the daemon on this socket keeps its state; one on no usual socket keeps it apart, under the socket's path.
-
-    Two never share a folder: each removes the backgrounds that it does not show.
-    """
-    if socket in (user_socket(), service_socket()):
-        return state_folder()
-    return state_folder() / f"at{str(socket.absolute()).replace('/', '-')}"
+def _state_of(socket: Path, instance: str) -> Path:
+    """Where this daemon keeps its state. Two never share it: each removes the backgrounds that it does not show."""
+    if socket not in (user_socket(instance), service_socket(instance)):
+        return state_folder() / f"at{str(socket.absolute()).replace('/', '-')}"
+    return state_folder() if instance == DEFAULT_INSTANCE else state_folder() / "instances" / instance
 
 
-def _choices(settings: Settings) -> Choices:
+def _choices(settings: Settings, instance: str) -> Choices:
     """Raises SettingsError, and OutputError for a file that can't be written."""
     try:
         camera = parse_camera(settings.camera.address)
@@ -128,7 +129,8 @@ def _choices(settings: Settings) -> Choices:
             check_output(output)
     except UsageError as error:
         raise SettingsError(error.message, error.hint) from error
-    return choose(camera, outputs, settings.preview.port)
+    label = LABEL if instance == DEFAULT_INSTANCE else f"{LABEL} {instance}"
+    return choose(camera, outputs, settings.preview.port, label)
 
 
 def _saved(state: Path, settings: Settings) -> Saved:

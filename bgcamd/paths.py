@@ -34,18 +34,28 @@ def state_folder() -> Path:
     return _xdg("XDG_STATE_HOME", ".local/state") / "bgcamd"
 
 
-def service_socket() -> Path:
+DEFAULT_INSTANCE = "bgcamd"
+"""The daemon that is meant when none is named. Another has its own settings file, socket and state, all of its name."""
+
+
+def service_socket(instance: str = DEFAULT_INSTANCE) -> Path:
     """Where the system service listens."""
-    return Path("/run/bgcamd/bgcamd.sock")
+    return Path("/run/bgcamd") / f"{instance}.sock"
 
 
-def user_socket() -> Path:
-    """Where a daemon started by this user listens: $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR, else /tmp/bgcamd-UID."""
+def user_socket(instance: str = DEFAULT_INSTANCE) -> Path:
+    """Where a daemon of this user listens: in $RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR, else /tmp/bgcamd-UID."""
     if runtime := os.environ.get("RUNTIME_DIRECTORY"):
-        return Path(runtime.split(":")[0]) / "bgcamd.sock"
+        return Path(runtime.split(":")[0]) / f"{instance}.sock"
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        return Path(runtime) / "bgcamd.sock"
-    return Path(f"/tmp/bgcamd-{os.getuid()}/bgcamd.sock")  # noqa: S108 - owner and mode are checked by who binds it
+        return Path(runtime) / f"{instance}.sock"
+    folder = Path(f"/tmp/bgcamd-{os.getuid()}")  # noqa: S108 - owner and mode are checked by who binds it
+    return folder / f"{instance}.sock"
+
+
+def config_files(instance: str = DEFAULT_INSTANCE) -> list[Path]:
+    """Where an instance's settings file may be, the first that counts first: the user's, the system's."""
+    return [folder / "bgcamd" / f"{instance}.toml" for folder in (_xdg("XDG_CONFIG_HOME", ".config"), Path("/etc"))]
 
 
 def _xdg(variable: str, fallback: str) -> Path:

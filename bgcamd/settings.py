@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bgcamd import toml_file, values
 from bgcamd.errors import SettingsError
+from bgcamd.paths import DEFAULT_INSTANCE
 from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
 
 if TYPE_CHECKING:
@@ -190,17 +191,18 @@ _SHORT = Repr()
 _SHORT.maxstring = 200
 
 
-def load_settings(config: Path | None, overrides: Mapping[str, object]) -> Settings:
+def load_settings(config: Path | None, overrides: Mapping[str, object], instance: str = DEFAULT_INSTANCE) -> Settings:
     """Read the settings: ``overrides`` before the file before the defaults.
 
     Parameters
     ----------
     config: the file, which must then exist; None to look in the usual places, see ``toml_file.find``.
+    instance: whose usual places.
     overrides: options as the shell gave them, by dotted name; None or () is one not given.
 
     Raises SettingsError, with the file or the option, the setting's name and what is wrong.
     """
-    file = toml_file.find(config)
+    file = toml_file.find(config, instance)
     given = {} if file is None else toml_file.read(file, [row.name for row in SETTINGS])
     found: dict[str, object] = {}
     for row in SETTINGS:

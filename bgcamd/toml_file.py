@@ -8,21 +8,19 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from bgcamd.errors import SettingsError
+from bgcamd.paths import DEFAULT_INSTANCE, config_files
 from bgcamd.tables import TomlError, parse_toml
 
 
-def find(named: Path | None) -> Path | None:
+def find(named: Path | None, instance: str = DEFAULT_INSTANCE) -> Path | None:
     """Return the file to read, or None where there is none.
 
     ``named`` (from --config), else $BGCAMD_CONFIG, is taken as it is, there or not; else the user's
-    ~/.config/bgcamd/bgcamd.toml, else /etc/bgcamd/bgcamd.toml. One file is read; they are not merged.
+    ~/.config/bgcamd/INSTANCE.toml, else /etc/bgcamd/INSTANCE.toml. One file is read; they are not merged.
     """
     if chosen := named or os.environ.get("BGCAMD_CONFIG"):
         return Path(chosen)
-    xdg = os.environ.get("XDG_CONFIG_HOME", "")
-    user = Path(xdg) if xdg.startswith("/") else Path.home() / ".config"
-    places = [folder / "bgcamd" / "bgcamd.toml" for folder in (user, Path("/etc"))]
-    return next((place for place in places if os.access(place, os.F_OK)), None)
+    return next((place for place in config_files(instance) if os.access(place, os.F_OK)), None)
 
 
 def read(path: Path, known: Collection[str]) -> dict[str, object]:

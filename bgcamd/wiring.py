@@ -38,6 +38,7 @@ from bgcamd.video.preview.sink import PreviewSink
 from bgcamd.video.v4l2 import devices
 from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.loopback import LoopbackSink
+from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
 
 HD = Size(1280, 720)
 """The size of the picture when no camera says another."""
@@ -53,8 +54,11 @@ class Choices:
     notes: tuple[str, ...]
 
 
-def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port: int) -> Choices:
-    """Replace ``auto`` by the best that this machine has now: a camera, else the demo; the loopback, else a page."""
+def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port: int, label: str) -> Choices:
+    """Replace ``auto`` by the best that this machine has now: a camera, else the demo; the loopback, else a page.
+
+    label: of the virtual camera where the user named none.
+    """
     notes = []
     if isinstance(camera, Auto):
         try:
@@ -65,16 +69,18 @@ def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port
     chosen: list[OutputAddress] = []
     for output in outputs:
         try:
-            chosen.append(_best_output() if isinstance(output, Auto) else output)
+            chosen.append(_found(output, label))
         except SinkError as error:
             notes.append(str(error))
             chosen.append(Preview(preview_port))
     return Choices(camera, tuple(chosen), tuple(notes))
 
 
-def _best_output() -> Loopback:
-    devices.find_loopback()
-    return Loopback()
+def _found(output: OutputAddress, label: str) -> OutputAddress:
+    if isinstance(output, Auto):
+        find_or_make_loopback(label)
+        return Loopback(label)
+    return Loopback(label) if output == Loopback() else output
 
 
 class Camera:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bgcamd.paths import models_folder
+
+settings.register_profile("bgcamd", deadline=None)  # a busy machine is no failure
+settings.load_profile("bgcamd")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

@@ -190,6 +190,26 @@ def test_a_daemon_on_another_socket_keeps_its_scene_apart_whatever_the_sockets_n
     assert len(list(state.glob("*/scene.json"))) == 1
 
 
+def test_an_instance_has_its_own_settings_socket_and_state(desk: Desk) -> None:
+    settings = desk.home / ".config" / "bgcamd" / "second.toml"
+    settings.parent.mkdir(parents=True)
+    settings.write_text('[camera]\naddress = "demo:"\n[output]\naddresses = ["null:"]\n[scene]\ncolor = "#143cc8"\n')
+    desk.start("--camera", "demo:", "--output", "null:")
+    first, desk.daemon = desk.daemon, None
+    try:
+        desk.start("--instance", "second")
+        desk.until("live")
+        assert "blur" in desk.bgcam("status")
+        assert "#143cc8" in desk.bgcam("--instance", "second", "status")
+        desk.bgcam("--instance", "second", "set", "--mirror")
+        assert (desk.home / ".local/state/bgcamd/instances/second/scene.json").exists()
+        assert not (desk.home / ".local/state/bgcamd/scene.json").exists()
+    finally:
+        assert first is not None
+        first.terminate()
+        first.communicate(timeout=20)
+
+
 def test_two_daemons_on_one_socket(desk: Desk) -> None:
     desk.start("--camera", "demo:", "--output", "null:")
     second = subprocess.run(

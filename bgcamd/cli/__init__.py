@@ -9,6 +9,7 @@ import click
 
 from bgcamd import __version__
 from bgcamd.cli.edge import Edge
+from bgcamd.cli.options import instance_option
 
 COMMANDS = {
     "set": ("bgcamd.cli.live:set_", "Change what viewers see."),
@@ -55,8 +56,9 @@ class LazyGroup(Edge, click.Group):
 
 
 @click.group("bgcam", cls=LazyGroup, table=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@instance_option
 @click.version_option(__version__, prog_name="bgcam")
-def main() -> None:
+def main(instance: str | None) -> None:
     """Replace the background of your webcam, and of pictures and videos.
 
     The live picture is made by the daemon, bgcamd; set, status and the other commands that talk to it find it by

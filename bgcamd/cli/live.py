@@ -40,6 +40,11 @@ def _socket_option(command: Command) -> Command:
     )(command)
 
 
+def _found(socket: Path | None) -> Path:
+    """The socket that --socket, or the program's --instance, means."""
+    return find_socket(socket, click.get_current_context().find_root().params.get("instance"))
+
+
 @click.command("set")
 @scene_options()
 @click.option("--model", metavar="NAME", help="Use this network: a name of `bgcam models`, or a manifest's path.")
@@ -57,7 +62,7 @@ def set_(change: SceneChange, model: str | None, socket: Path | None) -> None:
             parameters |= {"replace": 0, "name": change.background.name}
         if not parameters:
             raise UsageError("nothing to change", "see `bgcam set --help`")
-        client = stack.enter_context(Client(find_socket(socket)))
+        client = stack.enter_context(Client(_found(socket)))
         reply, extra = client.call("org.bgcam.Set", parameters, fds, timeout_s=_SET_S)
         extra.close()
     click.echo(f"live: {scene_line(reply.get('scene'))}" + (f"; model {model}" if model else ""))
@@ -79,7 +84,7 @@ def status(as_json: bool, socket: Path | None) -> None:
 def watch(as_json: bool, interval: float, socket: Path | None) -> None:
     """Show what ``status`` shows, live, until Ctrl-C; one line a time where the output is no terminal."""
     screen = Screen()
-    with Client(find_socket(socket)) as client, contextlib.suppress(KeyboardInterrupt):
+    with Client(_found(socket)) as client, contextlib.suppress(KeyboardInterrupt):
         asked = {"interval_ms": round(interval * 1000)}
         for reply in client.stream("org.bgcam.Monitor", asked, timeout_s=interval + 5):
             found = _mapping(reply.get("status"))
@@ -117,7 +122,7 @@ def snapshot(output: Path, overwrite: bool, socket: Path | None) -> None:
     if output.suffix.lower() != ".png":
         raise UsageError(f"a snapshot is a PNG, {output} is named otherwise", f"name it {output.with_suffix('.png')}")
     check_target(output, overwrite=overwrite)
-    with Client(find_socket(socket)) as client:
+    with Client(_found(socket)) as client:
         reply, fds = client.call("org.bgcam.Snapshot")
         with fds, os.fdopen(_sent(fds, reply.get("picture")), "rb") as picture:
             picture.seek(0)
@@ -130,14 +135,14 @@ def snapshot(output: Path, overwrite: bool, socket: Path | None) -> None:
 @_socket_option
 def stop(socket: Path | None) -> None:
     """End the daemon; returns when it has ended."""
-    with Client(find_socket(socket)) as client:
+    with Client(_found(socket)) as client:
         client.call("org.bgcam.Stop")
         ended = client.wait_ended(_STOP_S)
     click.echo("bgcamd has stopped" if ended else "bgcamd is stopping")
 
 
 def _ask(method: str, socket: Path | None) -> dict[str, object]:
-    with Client(find_socket(socket)) as client:
+    with Client(_found(socket)) as client:
         reply, fds = client.call(method)
         fds.close()
         return reply

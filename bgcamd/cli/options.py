@@ -62,6 +62,22 @@ def daemon_options(command: Command) -> Command:
     return _with(options + [_daemon_option(row) for row in rows], called)
 
 
+def instance_option(command: Command) -> Command:
+    """Add --instance; the command is called with ``instance``, a name or None for the usual daemon."""
+    return click.option(
+        "--instance",
+        metavar="NAME",
+        callback=_instance,
+        help="The daemon of this name, with its own settings, socket and virtual camera.",
+    )(command)
+
+
+def _instance(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,13}", name):  # a camera's label has 31 bytes
+        raise UsageError(f"--instance {name!r} is no name", "1 to 13 letters, digits, - and _")
+    return name
+
+
 def engine_options(*, threads: int) -> Callable[[Command], Command]:
     """Add --model, --engine and --threads, for the commands that work without a daemon.
 

@@ -14,7 +14,7 @@ from typing import Self
 
 from bgcamd import __version__
 from bgcamd.errors import BgcamError, ControlError
-from bgcamd.paths import service_socket, user_socket
+from bgcamd.paths import DEFAULT_INSTANCE, service_socket, user_socket
 from bgcamd.service import faults
 from bgcamd.service.listen import lock_of
 from bgcamd.service.varlink import Channel, Descriptors, Message, WireError
@@ -27,13 +27,17 @@ _SERVICE = "org.varlink.service"
 _UNKNOWN = {f"{_SERVICE}.{name}" for name in ("InterfaceNotFound", "MethodNotFound", "MethodNotImplemented")}
 
 
-def find_socket(given: Path | None = None) -> Path:
-    """The socket to talk to: ``given``, $BGCAMD_SOCKET, this user's daemon's if it is there, else the service's."""
+def find_socket(given: Path | None = None, instance: str | None = None) -> Path:
+    """The socket to talk to: ``given``, that of a named instance, $BGCAMD_SOCKET, or the usual daemon's.
+
+    An instance of this user's comes before the system's, if it is there.
+    """
     if given is not None:
         return given
-    if chosen := os.environ.get("BGCAMD_SOCKET"):
+    if instance is None and (chosen := os.environ.get("BGCAMD_SOCKET")):
         return Path(chosen)
-    return user_socket() if user_socket().exists() else service_socket()
+    name = instance or DEFAULT_INSTANCE
+    return user_socket(name) if user_socket(name).exists() else service_socket(name)
 
 
 class Client:

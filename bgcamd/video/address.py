@@ -22,6 +22,7 @@ from urllib.parse import quote, unquote_to_bytes
 from bgcamd.errors import UsageError
 from bgcamd.video.v4l2.advice import LABEL
 
+_MOST_LABEL = 31  # v4l2_capability.card holds 32 bytes with its end
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _DEVICE = re.compile(r"/dev/([^/]+|v4l/.+)", re.DOTALL)
 
@@ -186,6 +187,8 @@ def _quoted(path: Path) -> str:
 
 
 def _loopback(rest: str) -> Loopback:
+    if len(os.fsencode(rest)) > _MOST_LABEL:
+        raise UsageError(f"loopback:{rest}: the label is too long", f"at most {_MOST_LABEL} bytes")
     return Loopback(rest) if rest else Loopback()
 
 

@@ -92,7 +92,7 @@ def test_a_camera_address_survives_being_written_down(address: CameraAddress) ->
         devices,
         files,
         words,
-        texts.map(Loopback),
+        texts.filter(lambda text: len(text.encode()) <= 31).map(Loopback),
         st.integers(0, 65535).map(Preview),
     )
 )
@@ -136,6 +136,12 @@ def test_a_file_with_a_colon_in_its_name_is_told_how_to_be_written() -> None:
         parse_camera("call:monday.mp4")
     assert "./call:monday.mp4" in caught.value.hint
     assert parse_camera("./call:monday.mp4") == File(Path("call:monday.mp4"))
+
+
+def test_a_label_has_room_for_31_bytes() -> None:
+    assert parse_output("loopback:" + "x" * 31) == Loopback("x" * 31)
+    with pytest.raises(UsageError, match="too long"):
+        parse_output("loopback:" + "é" * 16)
 
 
 @pytest.mark.parametrize("text", ["preview:http", "preview:65536", "preview:-1", "preview:٣"])

@@ -69,16 +69,16 @@ def find_loopback(label: str = LABEL, kernel: Kernel = LINUX) -> str:
 
 
 def find_camera(kernel: Kernel = LINUX, *, label: str = LABEL) -> str:
-    """Return the node of the first camera whose format we can read; our own virtual camera is none.
+    """Return the node of the first camera whose format we can read; our own virtual cameras are none.
 
     Other virtual cameras (a phone's, say) come after all real ones. Raises SourceError when there is none.
     """
-    devices = [device for device in list_devices(kernel) if not (device.name == label and device.loopback)]
+    devices = [device for device in list_devices(kernel) if not (device.loopback and device.name.startswith(label))]
     for device in sorted(devices, key=lambda device: device.loopback):
         if device.capture and device.formats:
             return device.node
     for device in devices:
-        if device.error is not None and device.name != label:
+        if device.error is not None and not device.name.startswith(label):
             raise camera_error(device.error, device.node, "open the camera") from device.error
     raise SourceError("no camera found", "plug one in, or use --camera demo: or --camera FILE instead")
 

@@ -80,7 +80,7 @@ class FakeKernel(Kernel):
         return self._present(fd).write(fd, data.tobytes())
 
     def video_nodes(self) -> dict[str, str]:
-        there = [device for device in self.devices.values() if not device.gone]
+        there = [each for each in self.devices.values() if not each.gone and each.node.startswith("/dev/video")]
         return {
             device.node: device.name for device in sorted(there, key=lambda device: (len(device.node), device.node))
         }

@@ -11,8 +11,8 @@ from bgcamd.frame import PixelFormat, Plane, Size
 from bgcamd.video.v4l2 import ioctls
 from bgcamd.video.v4l2 import videodev2 as vd
 from bgcamd.video.v4l2.advice import loopback_error
-from bgcamd.video.v4l2.devices import find_loopback
 from bgcamd.video.v4l2.kernel import LINUX, Kernel
+from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
 
 _BITS = {PixelFormat.I420: 12, PixelFormat.NV12: 12, PixelFormat.YUYV: 16}  # a pixel's
 
@@ -42,7 +42,7 @@ class LoopbackDevice:
     ) -> None:
         if size.width % 2 or size.height % 2 or min(size) < 2 or format not in _BITS:
             raise SettingsError(f"a virtual camera can't have {size} {format.name}", "width and height must be even")
-        self.node = device if device.startswith("/") else find_loopback(device, kernel)
+        self.node = device if device.startswith("/") else find_or_make_loopback(device, kernel)
         self.bytes = size.width * size.height * _BITS[format] // 8
         self._kernel = kernel
         self._streaming = False

@@ -159,5 +159,5 @@ def test_a_camera_that_comes_back_at_another_plug_is_known_by_its_name() -> None
 
 def test_another_camera_is_never_taken_for_the_one_that_is_gone() -> None:
     known = describe("/dev/video0", two_cameras())
-    with pytest.raises(SourceError, match="HD Webcam .* is gone"):
+    with pytest.raises(SourceError, match=r"HD Webcam .* is gone"):
         find_again(known, FakeKernel(FakeCamera(YUYV, node="/dev/video0", name="Document Cam")))
