@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -21,7 +21,7 @@ _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 5.0
 
 @dataclass(frozen=True)
 class CaptureState:
-    """What the camera is doing. state: "opening", "live", "waiting" or "off"; why: for "waiting", what is wrong."""
+    """What the camera is doing. state: "opening", "live", "waiting" or "off"; why: what is wrong, until it is live."""
 
     state: str
     name: str = ""
@@ -71,19 +71,18 @@ class Capture:
             self.crash = error
 
     def _run(self) -> None:
-        delay, why = _FIRST_DELAY_S, ""
+        delay = _FIRST_DELAY_S
         while self._wait_until_wanted():
-            self.state = CaptureState("opening", self.state.name)
+            self.state = replace(self.state, state="opening")  # what was wrong is known until it is live
             try:
                 with self._open_source() as source:
                     self._stream(source)
                 delay = _FIRST_DELAY_S
             except BgcamError as error:
                 if self.state.state == "live":
-                    delay, why = _FIRST_DELAY_S, ""
-                if error.message != why:
+                    delay = _FIRST_DELAY_S
+                if error.message != self.state.why:
                     _log.warning("camera: %s", error)
-                why = error.message
                 self.state = CaptureState("waiting", self.state.name, error.message, error.hint)
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopped or not self._wanted, delay)

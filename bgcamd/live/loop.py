@@ -5,6 +5,7 @@ Fails closed: without a valid matte no frame of the room leaves; viewers see a c
 
 from __future__ import annotations
 
+import logging
 import queue
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from bgcamd.pipeline import Pipeline
 from bgcamd.scene import PreparedScene
 from bgcamd.video.mailbox import Latest
 
+_log = logging.getLogger(__name__)
 _CARD_S = 0.1  # a card is written again this often, so that readers go on reading
 _IDLE_S = 1.0  # and this often when nobody watches
 _SILENCE_S = 1.0  # after this long without a frame the last picture gives way to a card
@@ -54,7 +56,7 @@ class LiveLoop:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._after_write: list[Callable[[], None]] = []
         self._stopping = False
-        self.paused, self._idle = False, False
+        self.paused, self._idle, self._live = False, False, False
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
         self.shown: Frame | None = None  # what viewers see now, valid between two frames
@@ -124,7 +126,7 @@ class LiveLoop:
             overdue = self.state != "live" or now - shown_at >= _SILENCE_S
             pause = _IDLE_S if self.state == "idle" and not self._after_write else _CARD_S
             if overdue and now - card_at >= pause:
-                self._write(self._card())
+                self._write_card()
                 card_at = now
         self._run_jobs()
         self._answer()
@@ -149,13 +151,20 @@ class LiveLoop:
             self.pipeline.stats.dropped += 1
             return False
         except EngineError as error:
+            if self.fault is None:
+                _log.error("no matte, so the picture is hidden: %s", error)
             self.fault = error
-            self.pipeline.engine.reset()
             return False
-        self.fault = None
+        self.fault, self._live = None, True
         self._write(done)
         self.pipeline.stats.written(captured, time.monotonic_ns())
         return True
+
+    def _write_card(self) -> None:
+        if self._live:  # what a recurrent network remembers will have nothing to do with the next frame
+            self._live = False
+            self.pipeline.engine.reset()
+        self._write(self._card())
 
     def _write(self, frame: Frame) -> None:
         self.shown = frame
@@ -170,13 +179,14 @@ class LiveLoop:
             answer()
 
     def _card(self) -> Frame:
+        camera = self._capture.state
         if self.paused:
             return self._draw_card("Camera paused", ("bgcam resume shows the picture again.",))
+        if self._idle:
+            return self._draw_card("Camera off", ("It comes on when an app shows this picture.",))
         if self.fault is not None:
-            return self._draw_card(
-                "Picture hidden", ("The background can't be removed right now.", "bgcam status says why")
-            )
-        camera = self._capture.state
-        if camera.state == "waiting":
+            lines = ("The background can't be removed right now.", "bgcam status says why.")
+            return self._draw_card("Picture hidden", lines)
+        if camera.why:
             return self._draw_card("No camera", (camera.why, camera.hint))
         return self._draw_card("Starting…", ())

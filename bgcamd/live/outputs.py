@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from bgcamd.errors import BgcamError
+from bgcamd.errors import BgcamError, OutputError
 from bgcamd.frame import Frame, Sink, Watched
 
 _log = logging.getLogger(__name__)
@@ -51,7 +53,8 @@ class _Slot:
                 self._sink.write(frame)
                 self._delay = _FIRST_DELAY_S
         except BgcamError as error:
-            self.close(error)
+            self._failed(error)
+            self.close()
 
     def open(self) -> bool:
         if time.monotonic() < self._next_try:
@@ -65,26 +68,25 @@ class _Slot:
         return True
 
     def _failed(self, error: BgcamError) -> None:
+        """A live output is tried again; a file that can't be gone on with ends there, with what is in it."""
         if str(error) != str(self.error):
             _log.warning("output %s: %s", self._plan.name, error)
         self.error = error
-        self._next_try = time.monotonic() + self._delay
+        self._next_try = math.inf if isinstance(error, OutputError) else time.monotonic() + self._delay
         self._delay = min(self._delay * 2, _LONGEST_DELAY_S)
 
-    def close(self, error: BgcamError | None = None) -> None:
+    def close(self) -> None:
+        """Complete what was written."""
         sink, self._sink = self._sink, None
-        if error is not None:
-            self._failed(error)
-        if sink is None:
-            return
         try:
-            sink.__exit__(type(error) if error else None, error, None)
-        except BgcamError as late:
-            self._failed(late)
+            if sink is not None:
+                sink.__exit__(None, None, None)
+        except BgcamError as error:
+            self._failed(error)
 
 
 class Outputs:
-    """All outputs as one. Closed by leaving the context; the first error of closing is kept in ``problems``."""
+    """All outputs as one; closed, and files completed, by leaving the context."""
 
     def __init__(self, plans: Sequence[OutputPlan]) -> None:
         self._slots = [_Slot(plan) for plan in plans]
@@ -95,8 +97,9 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for slot in self._slots:
-            slot.close()
+        with ExitStack() as stack:  # whatever one of them raises, all are closed
+            for slot in self._slots:
+                stack.callback(slot.close)
 
     def open(self) -> None:
         """Try every output now rather than with the first frame."""

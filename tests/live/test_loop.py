@@ -96,3 +96,27 @@ def test_stopping_answers_whoever_waits(live: Any) -> None:
     live.screen.wait_for(live.is_person)
     answer = live.loop.submit(live.loop.stop, once_shown=True)
     assert answer.result(10) is None
+
+
+def test_a_recurrent_network_starts_anew_after_a_card(live: Any) -> None:
+    live.screen.wait_for(live.is_person)
+    resets = live.engine.resets
+    live.camera.missing = True
+    live.screen.wait_for(live.is_card, after=len(live.screen.seen))
+    live.camera.missing = False
+    live.screen.wait_for(live.is_person, after=len(live.screen.seen))
+    assert live.engine.resets == resets + 1
+
+
+def test_what_is_wrong_with_a_camera_is_said_until_it_is_live(live: Any) -> None:
+    live.camera.missing = True
+    seen = set()
+    for _ in range(100):
+        threading.Event().wait(0.01)
+        seen.add(live.capture.state.why)
+    assert seen - {""}
+    live.screen.wait_for(live.is_card, after=len(live.screen.seen))
+    assert live.capture.state.why
+    live.camera.missing = False
+    live.screen.wait_for(live.is_person, after=len(live.screen.seen))
+    assert live.capture.state.why == ""

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from bgcamd.errors import SinkError
+from bgcamd.errors import BgcamError, OutputError, SinkError
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.live import outputs as outputs_module
 from bgcamd.live.outputs import OutputPlan, Outputs
@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.log: list[str] = []
-        self.broken = False
+        self.broken: BgcamError | None = None
 
     def __enter__(self) -> Self:
         self.log.append("open")
@@ -32,11 +32,11 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.log.append("discard" if error else "close")
+        self.log.append("close")
 
     def write(self, frame: Frame) -> None:
         if self.broken:
-            raise SinkError("gone", "plug it in")
+            raise self.broken
         self.log.append("write")
 
 
@@ -61,15 +61,15 @@ def test_a_failing_output_is_closed_tried_again_later_and_does_not_hurt_the_othe
     bad, good = Recorder(), Recorder()
     with Outputs([OutputPlan("bad", lambda: bad), OutputPlan("good", lambda: good)]) as outputs:
         outputs.write(FRAME)
-        bad.broken = True
+        bad.broken = SinkError("gone", "plug it in")
         outputs.write(FRAME)
         assert [(name, error.message) for name, error in outputs.problems] == [("bad", "gone")]
-        bad.broken = False
+        bad.broken = None
         outputs.write(FRAME)  # too early to try again
         clock[0] += 1.1
         outputs.write(FRAME)
         assert outputs.problems == []
-    assert bad.log == ["open", "write", "discard", "open", "write", "close"]
+    assert bad.log == ["open", "write", "close", "open", "write", "close"]
     assert good.log == ["open", *["write"] * 4, "close"]
 
 
@@ -87,3 +87,28 @@ def test_the_time_between_tries_grows_to_a_limit(clock: list[float]) -> None:
     gaps = np.diff(tries).round(1)
     assert gaps[:4].tolist() == pytest.approx([1, 2, 4, 8], abs=0.2)
     assert gaps[4:].tolist() == pytest.approx([10.0] * len(gaps[4:]), abs=0.2)
+
+
+def test_a_file_that_cannot_be_gone_on_with_is_completed_and_not_begun_again(clock: list[float]) -> None:
+    file = Recorder()
+    with Outputs([OutputPlan("clip.mp4", lambda: file)]) as outputs:
+        outputs.write(FRAME)
+        file.broken = OutputError("no space left on device")
+        outputs.write(FRAME)
+        file.broken = None
+        clock[0] += 1000
+        outputs.write(FRAME)
+        assert [error.message for _, error in outputs.problems] == ["no space left on device"]
+    assert file.log == ["open", "write", "close"]
+
+
+def test_one_that_breaks_in_closing_does_not_keep_the_others_open() -> None:
+    class Broken(Recorder):
+        def __exit__(self, *_: object) -> None:
+            raise RuntimeError("a bug")
+
+    good = Recorder()
+    outputs = Outputs([OutputPlan("good", lambda: good), OutputPlan("bad", Broken), OutputPlan("worse", Broken)])
+    with pytest.raises(RuntimeError, match="a bug"), outputs:
+        outputs.write(FRAME)
+    assert good.log == ["open", "write", "close"]
