@@ -16,7 +16,7 @@ from bgcamd import __version__
 from bgcamd.errors import BgcamError, ControlError
 from bgcamd.paths import DEFAULT_INSTANCE, service_socket, user_socket
 from bgcamd.service import faults
-from bgcamd.service.listen import lock_of
+from bgcamd.service.listen import is_ours, lock_of
 from bgcamd.service.varlink import Channel, Descriptors, Message, WireError
 
 _START = "start it: `bgcamd`, or `systemctl start bgcamd` for the system's"
@@ -30,14 +30,16 @@ _UNKNOWN = {f"{_SERVICE}.{name}" for name in ("InterfaceNotFound", "MethodNotFou
 def find_socket(given: Path | None = None, instance: str | None = None) -> Path:
     """The socket to talk to: ``given``, that of a named instance, $BGCAMD_SOCKET, or the usual daemon's.
 
-    An instance of this user's comes before the system's, if it is there.
+    An instance of this user's comes before the system's, if it is there and nobody else can have put it there:
+    anyone may make the folder in /tmp before we do.
     """
     if given is not None:
         return given
     if instance is None and (chosen := os.environ.get("BGCAMD_SOCKET")):
         return Path(chosen)
     name = instance or DEFAULT_INSTANCE
-    return user_socket(name) if user_socket(name).exists() else service_socket(name)
+    own = user_socket(name)
+    return own if own.exists() and is_ours(own.parent) else service_socket(name)
 
 
 class Client:

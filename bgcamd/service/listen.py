@@ -70,6 +70,12 @@ def lock_of(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether ``folder``, and what it links to, is our user's or root's: another's could hold any socket."""
+    trusted = {os.getuid(), 0}
+    return folder.lstat().st_uid in trusted and folder.stat().st_uid in trusted
+
+
 def _gid(group: str | None) -> int | None:
     if group is None:
         return None
@@ -87,8 +93,7 @@ def _prepare_folder(folder: Path, gid: int | None) -> None:
         if gid is not None:
             os.chown(folder, -1, gid)
             folder.chmod(0o710)
-    trusted = {os.getuid(), 0}
-    if folder.lstat().st_uid not in trusted or folder.stat().st_uid not in trusted:
+    if not is_ours(folder):
         raise ControlError(f"the folder {folder} belongs to another user", _CHOOSE)
 
 

@@ -186,3 +186,21 @@ def test_the_socket_is_the_one_named_then_the_environments_then_ours_then_the_se
     monkeypatch.setenv("BGCAMD_SOCKET", "/elsewhere")
     assert find_socket() == Path("/elsewhere")
     assert find_socket(Path("named")) == Path("named")
+
+
+def test_a_socket_in_another_users_folder_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.delenv("BGCAMD_SOCKET", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "bgcamd.sock").touch()
+    someone = tmp_path.stat().st_uid or 1
+    monkeypatch.setattr(os, "getuid", lambda: someone + 1)
+    real = Path.stat
+
+    def stat(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        status = list(real(self, follow_symlinks=follow_symlinks))
+        status[4] = someone  # st_uid; also where the tests run as root
+        return os.stat_result(status)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert find_socket() == Path("/run/bgcamd/bgcamd.sock")
