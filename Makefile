@@ -1,17 +1,19 @@
 # make run     set up what is missing, then start bgcamd        make run ARGS="--camera demo:"
 # make test    set up, fetch the models that the tests use, and test
-# make check   ruff and mypy                                     make bench   how fast it is here
+# make check   ruff and mypy                                     make bench   how fast it is here, all told: docs/benchmarks.md
 # make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
+# make e2e     the whole on a real kernel: camera, loopback, systemd, browser, in a guest without a network
 # make clean   remove .venv and what was built (fetched models stay in ~/.cache/bgcamd)
 
 ARGS ?=
 BIN := .venv/bin
 FETCHED := selfie
 FETCHED_FOR_TESTS := $(FETCHED) rvm u2netp
+BENCHES := stages against_peer memory daemon
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup run test check bench clean
+.PHONY: setup run test e2e check bench clean
 
 setup: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED)
@@ -23,6 +25,11 @@ test: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED_FOR_TESTS)
 	$(BIN)/pytest $(ARGS)
 
+e2e: setup
+	@tests/e2e/rig
+	$(BIN)/pytest tests/e2e --timeout 600 --durations 0 $(ARGS)
+	@tests/e2e/rig worked
+
 check: $(BIN)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -30,9 +37,10 @@ check: $(BIN)/.installed
 
 bench: setup
 	@$(BIN)/bgcam bench $(ARGS)
+	@for bench in $(BENCHES); do $(BIN)/python tests/bench/$$bench.py || exit; done
 
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peer build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Done again when the dependencies may have changed; pip leaves what is there alone.
 $(BIN)/.installed: pyproject.toml | $(BIN)/pip

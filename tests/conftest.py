@@ -13,6 +13,7 @@ settings.register_profile("bgcamd", deadline=None)  # a busy machine is no failu
 settings.load_profile("bgcamd")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+collect_ignore = ["e2e"]  # `make e2e` runs them, in a guest
 
 
 @pytest.fixture(scope="session")
