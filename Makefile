@@ -1,6 +1,6 @@
 # make run     set up what is missing, then start bgcamd        make run ARGS="--camera demo:"
 # make test    set up, fetch the models that the tests use, and test
-# make check   ruff and mypy                                     make bench   how fast it is here, all told: docs/benchmarks.md
+# make check   ruff and mypy                                     make bench   how fast it is here (10 minutes)
 # make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
 # make e2e     the whole on a real kernel: camera, loopback, systemd, browser, in a guest without a network
 # make clean   remove .venv and what was built (fetched models stay in ~/.cache/bgcamd)
