@@ -23,7 +23,7 @@ from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.edge import Edge
 from bgcamd.cli.options import daemon_options, instance_option, scene_options
 from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, UsageError
-from bgcamd.frame import BT601, Frame, PixelFormat
+from bgcamd.frame import Frame
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
 from bgcamd.live.loop import LiveLoop
@@ -91,8 +91,7 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
         daemon = stack.enter_context(_assembled(settings, choices, model, scene, strangers=listener.anyone))
         control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
         stack.enter_context(Server(listener, Service([control.interface])))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: daemon.stop())
+        _stop_on_signals(daemon)
         _announce(daemon, choices, socket)
         with Heartbeat(lambda: daemon.written, daemon.headline):
             daemon.run()
@@ -111,6 +110,18 @@ def _listening(control: ControlSettings, socket: Path) -> Iterator[Listener]:
     adopted = adopt(given[0])
     with adopted.sock:
         yield adopted
+
+
+def _stop_on_signals(daemon: Daemon) -> None:
+    """The first signal ends it after the frame in hand; the second at once, whatever hangs."""
+
+    def stop(number: int, _: object) -> None:
+        if number != signal.SIGHUP:  # a terminal that closes sends two
+            signal.signal(number, signal.SIG_DFL)
+        daemon.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
 
 
 def _state_of(socket: Path, instance: str) -> Path:
@@ -166,7 +177,7 @@ def _assembled(
         camera = Camera(choices.camera, settings.camera.size, settings.camera.fps)
         natural, rate = camera.look()
         size = fit_to(settings.camera.size, natural)
-        canvas, plate = HostCanvas(size), Plate(size, PixelFormat.I420, BT601)
+        canvas = HostCanvas(size)
         outputs = stack.enter_context(Outputs([output_plan(address, size, rate) for address in choices.outputs]))
         mailbox = stack.enter_context(Latest[Frame]())
         capture = stack.enter_context(Capture(camera, mailbox))
@@ -175,9 +186,9 @@ def _assembled(
             mailbox=mailbox,
             outputs=outputs,
             pipeline=Pipeline(canvas, model.engine),
-            scene=_ready(scene, plate),
+            scene=_ready(scene, canvas.plate),
             demand=Demand(lambda: outputs.watched, _linger(settings.camera, camera)),
-            draw_card=Cards(plate).frame,
+            draw_card=Cards(canvas.plate).frame,
         )
         daemon = Daemon(
             loop=loop,
@@ -185,7 +196,7 @@ def _assembled(
             capture=capture,
             outputs=outputs,
             model=model,
-            prepare=lambda wanted: prepare(wanted, plate),
+            prepare=lambda wanted: prepare(wanted, canvas.plate),
             open_model=lambda name: _asked_model(settings.model, name, strangers=strangers),
         )
         stack.callback(daemon.close)
@@ -200,7 +211,7 @@ def _linger(settings: CameraSettings, camera: Camera) -> float | None:
 
 def _asked_model(settings: ModelSettings, name: str, *, strangers: bool) -> Model:
     """Open what a client asked for; strangers must not make us open any file."""
-    if strangers and "/" in name:
+    if strangers and ("/" in name or name.endswith(".toml")):
         raise ModelError(f"{name}: only models by name here", "bgcam models lists them")
     return open_model(name, settings.engine, settings.threads)
 

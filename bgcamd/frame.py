@@ -243,7 +243,10 @@ class Canvas(Protocol):
         """Return what the network sees, float32 (1, 3, h, w)."""
 
     def refine(self, matte: Matte, frame: Frame) -> Plane:
-        """Return the alpha, uint8 (height, width), 255 = person, times the frame's own alpha if it has one."""
+        """Return the alpha, uint8 (height, width), 255 = person, times the frame's own alpha if it has one.
+
+        ``matte`` is the network's answer to what ``shrink`` returned last, which may serve as a guide.
+        """
 
     def compose(self, frame: Frame, alpha: Plane, scene: PreparedScene) -> Frame:
         """Return the picture that viewers see."""

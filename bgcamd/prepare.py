@@ -8,8 +8,10 @@ from bgcamd.canvas.background import Moving, Plate, Still
 from bgcamd.errors import InputError
 from bgcamd.frame import PixelFormat
 from bgcamd.scene import Alpha, Backdrop, Blur, Clip, Colour, Keep, Picture, PreparedScene, Remove, Scene
-from bgcamd.video.files.images import read_image
+from bgcamd.video.files.images import MAX_PIXELS, read_image
 from bgcamd.video.files.paths import Kind, classify, open_reader
+
+_LIVE_PIXELS = 64_000_000  # decoding takes some 15 bytes a pixel, beside a call
 
 
 def prepare(scene: Scene, plate: Plate, *, holds_alpha: bool = False, wait: bool = False) -> PreparedScene:
@@ -24,7 +26,7 @@ def prepare(scene: Scene, plate: Plate, *, holds_alpha: bool = False, wait: bool
 def _backdrop(scene: Scene, plate: Plate, *, holds_alpha: bool, wait: bool) -> Backdrop | None:
     match scene.background:
         case Picture(path):
-            return Still(plate.picture(read_image(path), scene.fit))
+            return Still(plate.picture(read_image(path, most=MAX_PIXELS if wait else _LIVE_PIXELS), scene.fit))
         case Clip(path):
             return Moving(lambda: open_reader(path, format=PixelFormat.RGB24), plate, scene.fit, wait=wait)
         case Colour(rgb):

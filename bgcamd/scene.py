@@ -88,6 +88,10 @@ class Scene:
 class Backdrop(Protocol):
     """A background made ready: planes in the canvas's own format and size."""
 
+    @property
+    def problem(self) -> str:
+        """What is wrong with it, for ``status``; "" for nothing."""
+
     def planes_at(self, time_ns: int) -> tuple[Plane, ...]:
         """The planes to show at this time of the output; the backdrop's memory, valid until the next call."""
 

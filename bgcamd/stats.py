@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 STAGES = ("take", "shrink", "infer", "refine", "compose", "give")
@@ -15,9 +15,16 @@ _KEPT = 300  # samples: ten seconds at 30 frames per second
 
 
 class Stats:
-    """Times of the last frames and counts since the start. keep: how many samples of each kind are held."""
+    """Times of the last frames and counts since the start.
 
-    def __init__(self, keep: int = _KEPT) -> None:
+    Parameters
+    ----------
+    keep: how many samples of each kind are held.
+    cpu_ns: the clock of CPU time, of the calling thread alone unless told otherwise.
+    """
+
+    def __init__(self, keep: int = _KEPT, cpu_ns: Callable[[], int] = time.thread_time_ns) -> None:
+        self._cpu_ns = cpu_ns
         self.frames = 0
         self.dropped = 0
         self._wall: dict[str, deque[int]] = {stage: deque(maxlen=keep) for stage in STAGES}
@@ -27,10 +34,10 @@ class Stats:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time one stage: wall clock and the calling thread's CPU, both in ns."""
-        wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+        """Time one stage: wall clock and CPU, both in ns."""
+        wall, cpu = time.perf_counter_ns(), self._cpu_ns()
         yield
-        self._cpu[name].append(time.thread_time_ns() - cpu)
+        self._cpu[name].append(self._cpu_ns() - cpu)
         self._wall[name].append(time.perf_counter_ns() - wall)
 
     def written(self, captured_ns: int, now_ns: int) -> None:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from bgcamd.assets import demo_path
 from bgcamd.errors import OutputError, SinkError, SourceError
 from bgcamd.frame import Sink, Size, Source
 from bgcamd.live.outputs import OutputPlan
-from bgcamd.matting.engines import Choice, open_engine
+from bgcamd.matting.engines import Choice, open_engine, prove
 from bgcamd.matting.manifest import find_manifest
 from bgcamd.service.daemon import Model
 from bgcamd.video.address import (
@@ -24,6 +22,7 @@ from bgcamd.video.address import (
     File,
     Loopback,
     Named,
+    Null,
     OutputAddress,
     Preview,
 )
@@ -118,8 +117,10 @@ class Camera:
                 return source
             case File(path):
                 return Player(lambda: open_reader(path), name=str(path), rate=self._fps or _RATE)
-            case _:
+            case Demo():
                 return _demo(self._size or HD, self._fps or _RATE)
+            case Auto():
+                raise TypeError("auto has to be chosen first")
 
     @property
     def _asked(self) -> float | None:
@@ -168,8 +169,10 @@ def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callabl
             return lambda: MediaWriter(path, size=size, rate=rate)
         case Preview(port):
             return lambda: PreviewSink(size=size, port=port)
-        case _:
+        case Null():
             return NullSink
+        case Auto():
+            raise TypeError("auto has to be chosen first")
 
 
 def open_model(name: str, choice: Choice, threads: int) -> Model:
@@ -177,9 +180,7 @@ def open_model(name: str, choice: Choice, threads: int) -> Model:
     manifest = find_manifest(name)
     engine, why = open_engine(manifest, choice, threads)
     try:
-        spec = engine.fit(HD)
-        engine.infer(np.zeros((1, 3, spec.size.height, spec.size.width), np.float32))
-        engine.reset()
+        prove(engine)
     except BaseException:
         engine.__exit__(None, None, None)
         raise

@@ -19,6 +19,7 @@ from bgcamd.errors import InputError
 from bgcamd.frame import Color, Frame, PixelFormat, Plane, Reader, Size
 from bgcamd.scene import Fit
 
+_FIRST_S = 15.0  # so long may the first picture of a clip take
 _AHEAD = 3  # frames of a clip that are decoded before they are due
 _LATE_NS = 1_000_000_000  # later than this (nobody looked, or decoding is slow), a live clip goes on where it is
 _log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class Plate:
 class Still:
     """A background that does not move. Implements ``scene.Backdrop``."""
 
+    problem = ""
+
     def __init__(self, planes: Planes) -> None:
         self._planes = planes
 
@@ -91,9 +94,10 @@ class Moving:
         self._thread = threading.Thread(target=self._decode, name="background clip", daemon=True)
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._ready or self._error)
+            self._changed.wait_for(lambda: self._ready or self._error, _FIRST_S)
             if not self._ready:
-                raise InputError(self._error)
+                self._closed = True
+                raise InputError(self._error or f"the clip gives no picture within {_FIRST_S:.0f} s")
         self._shown = self._ready.popleft()[1]
 
     def __enter__(self) -> Self:
@@ -129,6 +133,11 @@ class Moving:
             self._free.append(self._shown)
             self._shown = self._ready.popleft()[1]
             self._changed.notify_all()
+
+    @property
+    def problem(self) -> str:
+        """See ``scene.Backdrop``."""
+        return f"the background stands still: {self._error}" if self._error else ""
 
     def close(self) -> None:
         """See ``scene.Backdrop``. Ends the decoder."""

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bgcamd.canvas.background import Plate
 from bgcamd.canvas.blend import Blender
 from bgcamd.canvas.blur import RoomBlur
 from bgcamd.canvas.color import solid, yuv_to_rgb
@@ -26,6 +27,10 @@ class HostCanvas:
     format: I420 (video, even sizes) or RGBP (stills, full-resolution colour).
     color: the meaning of I420 samples.
     holds_alpha: whether the output can be transparent, so that Remove gives straight colour and alpha.
+
+    Attributes
+    ----------
+    plate: the shape that backgrounds and cards for this canvas are brought into.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class HostCanvas:
         holds_alpha: bool = False,
     ) -> None:
         self.size, self.format, self.color, self.holds_alpha = size, format, color, holds_alpha
+        self.plate = Plate(size, format, color)
         self._into_i420 = IntoI420(color)
         self._taken = new_planes(format, size)
         self._done = new_planes(format, size)

@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 import cv2
 
-from bgcamd.canvas.background import Plate
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.options import engine_options, scene_options
 from bgcamd.errors import InputError, OutputError
@@ -104,8 +103,7 @@ class Studio:
         if self._ready is None or self._ready[0].canvas.size != size:
             self.close()
             canvas = HostCanvas(size, self._format, color=self._color, holds_alpha=self._alpha)
-            plate = Plate(size, self._format, self._color)
-            scene = prepare(self._scene, plate, holds_alpha=self._alpha, wait=True)
+            scene = prepare(self._scene, canvas.plate, holds_alpha=self._alpha, wait=True)
             self._ready = Pipeline(canvas, self._engine), scene
         return self._ready
 

@@ -120,7 +120,7 @@ class LiveLoop:
             self._capture.want(not (self._idle or self.paused))
             frame = self._mailbox.get(_CARD_S)
             if frame is not None and self._show(frame):
-                shown_at = time.monotonic()
+                shown_at, card_at = time.monotonic(), float("-inf")  # what is not live from now on is a card at once
                 continue
             now = time.monotonic()
             overdue = self.state != "live" or now - shown_at >= _SILENCE_S
@@ -151,14 +151,21 @@ class LiveLoop:
             self.pipeline.stats.dropped += 1
             return False
         except EngineError as error:
+            return self._hide(error)
+        except Exception as error:
             if self.fault is None:
-                _log.error("no matte, so the picture is hidden: %s", error)
-            self.fault = error
-            return False
+                _log.exception("an internal error; the picture is hidden while it lasts")
+            return self._hide(EngineError(f"an internal error: {error!r}", "the log has the traceback"))
         self.fault, self._live = None, True
         self._write(done)
         self.pipeline.stats.written(captured, time.monotonic_ns())
         return True
+
+    def _hide(self, fault: EngineError) -> bool:
+        if self.fault is None:
+            _log.error("no matte, so the picture is hidden: %s", fault)
+        self.fault = fault
+        return False
 
     def _write_card(self) -> None:
         if self._live:  # what a recurrent network remembers will have nothing to do with the next frame

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from bgcamd.errors import BgcamError, OutputError
+from bgcamd.errors import BgcamError, OutputError, SinkError
 from bgcamd.frame import Frame, Sink, Watched
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,10 @@ class _Slot:
                 self._delay = _FIRST_DELAY_S
         except BgcamError as error:
             self._failed(error)
+            self.close()
+        except Exception as error:  # a bug in one output must not take the others down
+            _log.exception("output %s", self._plan.name)
+            self._failed(SinkError(f"an internal error: {error!r}", "the log has the traceback"))
             self.close()
 
     def open(self) -> bool:

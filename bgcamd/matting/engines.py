@@ -65,12 +65,12 @@ def _on_tensorrt(manifest: Manifest, threads: int) -> Engine:
         "trt_timing_cache_path": str(cache),
     }
     engine = OnnxEngine(manifest, file, threads=threads, provider=TENSORRT, options=options)
-    _prove(engine)
+    prove(engine)
     return engine
 
 
-def _prove(engine: OnnxEngine) -> None:
-    """Run one frame: onnxruntime loads libraries and builds its engine only then."""
+def prove(engine: Engine) -> None:
+    """Run one frame, black: libraries are loaded, and TensorRT's engine is built, only then. Raises EngineError."""
     size = engine.fit(Size(1280, 720)).size
     engine.infer(np.zeros((1, 3, size.height, size.width), np.float32))
     engine.reset()

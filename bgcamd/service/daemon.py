@@ -20,6 +20,7 @@ from bgcamd.pipeline import Pipeline
 from bgcamd.scene import PreparedScene, Scene
 from bgcamd.service.state import scene_to_dict
 from bgcamd.stats import Stats
+from bgcamd.video.files.swscale import interleaved
 
 _LOOK_S = 5.0  # so long the camera is on for a snapshot, and so long it may take to answer
 _SWAP_S = 20.0  # a frame on a loaded machine takes a fraction of this
@@ -134,8 +135,8 @@ class Daemon:
     def snapshot(self) -> bytes:
         """The picture that viewers see now, or would see if there were any, as a PNG file."""
         self._wake()
-        shown = self._in_loop(self._copy_shown)
-        return cv2.imencode(".png", cv2.cvtColor(shown, cv2.COLOR_YUV2BGR_I420))[1].tobytes()
+        shown = interleaved(self._in_loop(self._copy_shown))
+        return cv2.imencode(".png", cv2.cvtColor(shown, cv2.COLOR_RGB2BGR))[1].tobytes()
 
     def _wake(self) -> None:
         """Where the camera is off because nobody watches, turn it on and wait a little for its picture."""
@@ -146,14 +147,11 @@ class Daemon:
         while self._loop.state != "live" and time.monotonic() < deadline:
             time.sleep(0.02)
 
-    def _copy_shown(self) -> cv2.typing.MatLike:
-        frame: Frame | None = self._loop.shown
-        if frame is None:
+    def _copy_shown(self) -> Frame:
+        shown = self._loop.shown
+        if shown is None:
             raise ControlError("nothing has been shown yet", "try again in a moment")
-        block = frame.planes[0].base
-        if block is None:
-            raise TypeError("a canvas's planes lie in one block")
-        return block.copy()
+        return Frame(tuple(plane.copy() for plane in shown.planes), shown.format, shown.size, color=shown.color)
 
     def run(self) -> None:
         """Work in the calling thread until ``stop``."""
@@ -207,6 +205,9 @@ class Daemon:
         """What is wrong now, the gravest first."""
         camera = self._capture.state
         problems = [str(error) for _, error in self._outputs.problems]
+        backdrop = self._loop.scene.backdrop
+        if backdrop is not None and backdrop.problem:
+            problems.append(backdrop.problem)
         if camera.why:
             problems.insert(0, f"{camera.why} ({camera.hint})" if camera.hint else camera.why)
         if self._loop.fault is not None:

@@ -29,7 +29,7 @@ def notify(*lines: str, fds: Sequence[int] = ()) -> bool:
     message = "\n".join(lines)
     try:
         if (daemon := _library("daemon")) is not None:
-            return bool(daemon.notify(message, fds=list(fds) or None))
+            return bool(daemon.notify(message, **({"fds": list(fds)} if fds else {})))
         return _send(address, message, fds)
     except OSError as error:  # the daemon can do without; the watchdog tells who can't
         _log.debug("systemd does not hear: %s", error)

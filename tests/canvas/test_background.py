@@ -88,6 +88,7 @@ def test_a_clip_that_is_damaged_later_keeps_its_last_picture() -> None:
 
     with Moving(lambda: Damaged(2), PLATE, Fit.COVER, wait=True) as clip:
         assert values(clip, [0, STEP_NS, 9 * STEP_NS]) == [10, 20, 20]
+        assert clip.problem == "the background stands still: damaged"
 
 
 def test_a_live_clip_that_nobody_looked_at_goes_on_where_it_was() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bgcamd.canvas.background import Plate
+from bgcamd.canvas.host import HostCanvas
 from bgcamd.canvas.planes import Planes
 from bgcamd.cli.bench import measure
 from bgcamd.frame import BT601, Frame, PixelFormat, Size
@@ -16,6 +17,8 @@ SIZE = Size(64, 48)
 
 class Clock:
     """A backdrop that remembers the times at which it was shown."""
+
+    problem = ""
 
     def __init__(self) -> None:
         self.planes: Planes = Plate(SIZE, PixelFormat.I420, BT601).solid((0, 0, 0))
@@ -35,7 +38,7 @@ def raw() -> Frame:
 
 def test_a_background_clip_plays_at_the_frames_rate() -> None:
     backdrop = Clock()
-    measure(FakeEngine(), PreparedScene(Scene(Colour()), backdrop), SIZE, [raw(), raw()], 20)
+    measure(FakeEngine(), HostCanvas(SIZE), PreparedScene(Scene(Colour()), backdrop), [raw(), raw()], 20)
     steps = np.diff(backdrop.times)
     assert len(steps) >= 20
     assert (np.abs(steps - 1e9 / 30) <= 1).all()
@@ -43,7 +46,7 @@ def test_a_background_clip_plays_at_the_frames_rate() -> None:
 
 def test_inference_and_the_rest_are_the_whole() -> None:
     engine = FakeEngine()
-    result = measure(engine, PreparedScene(Scene(Colour()), Clock()), SIZE, [raw()], 20)
+    result = measure(engine, HostCanvas(SIZE), PreparedScene(Scene(Colour()), Clock()), [raw()], 20)
     assert engine.total >= 20
     assert result.keys() == {"stages", "cpu_ms_per_frame", "cpu_ms_not_inference", "fps"}
     assert isinstance(result["cpu_ms_per_frame"], float)

@@ -22,6 +22,8 @@ WHITE = Scene(Colour((255, 255, 255)))
 class Backdrop:
     """White; counts how often it was closed."""
 
+    problem = ""
+
     def __init__(self, size: Size) -> None:
         self.planes: Planes = Plate(size, PixelFormat.I420, BT601).solid((255, 255, 255))
         self.closed = 0

@@ -26,7 +26,7 @@ def test_where_nobody_is_the_background_is_shown(live: Any) -> None:
     live.screen.wait_for(live.is_background)
 
 
-@pytest.mark.parametrize("fault", [Fault.RAISE, Fault.NAN])
+@pytest.mark.parametrize("fault", [Fault.RAISE, Fault.NAN, Fault.CRASH])
 def test_without_a_matte_a_card_hides_the_room_until_there_is_one_again(live: Any, fault: Fault) -> None:
     live.camera.luma = 180  # a bright room: half person by the fake network, so that it would show through
     live.engine.fault = fault

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import pytest
 
-from bgcamd.errors import BgcamError, OutputError, SinkError
+from bgcamd.errors import OutputError, SinkError
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.live import outputs as outputs_module
 from bgcamd.live.outputs import OutputPlan, Outputs
@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.log: list[str] = []
-        self.broken: BgcamError | None = None
+        self.broken: Exception | None = None
 
     def __enter__(self) -> Self:
         self.log.append("open")
@@ -112,3 +112,13 @@ def test_one_that_breaks_in_closing_does_not_keep_the_others_open() -> None:
     with pytest.raises(RuntimeError, match="a bug"), outputs:
         outputs.write(FRAME)
     assert good.log == ["open", "write", "close"]
+
+
+def test_a_bug_in_one_output_is_told_and_does_not_take_the_others_down() -> None:
+    bad, good = Recorder(), Recorder()
+    with Outputs([OutputPlan("bad", lambda: bad), OutputPlan("good", lambda: good)]) as outputs:
+        outputs.write(FRAME)
+        bad.broken = ZeroDivisionError("a bug")
+        outputs.write(FRAME)
+        assert ["ZeroDivisionError" in error.message for _, error in outputs.problems] == [True]
+    assert good.log == ["open", "write", "write", "close"]

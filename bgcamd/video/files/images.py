@@ -57,7 +57,7 @@ DAMAGE = (
 _PILLOW = threading.Lock()
 
 
-def read_image(path: Path) -> Frame:
+def read_image(path: Path, *, most: int = MAX_PIXELS) -> Frame:
     """Read a still picture (of a file with several, the first).
 
     EXIF orientation is applied; an embedded ICC profile of an RGB or CMYK picture is converted to sRGB.
@@ -69,9 +69,9 @@ def read_image(path: Path) -> Frame:
 
     Raises
     ------
-    InputError: missing, unreadable, empty, a directory, damaged, not a picture, or larger than MAX_PIXELS.
+    InputError: missing, unreadable, empty, a directory, damaged, not a picture, or of more than ``most`` pixels.
     """
-    with opened(path) as image:
+    with opened(path, most=most) as image:
         try:
             return decoded(image)
         except DAMAGE as error:
@@ -96,7 +96,7 @@ def is_animated(path: Path) -> bool | None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path, *, most: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Identify a picture and check its size; the pixels are not decoded yet."""
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings(action="ignore"))
@@ -109,8 +109,8 @@ def opened(path: Path) -> Iterator[Image.Image]:
             raise InputError(f"can't read {path}: {reason(error)}") from error
         except DAMAGE as error:
             raise InputError(f"can't read {path}: the picture is damaged: {brief(error)}", HINT) from error
-        if image.width * image.height > MAX_PIXELS:
-            limit = f"at most {MAX_PIXELS // 1_000_000} million are read"
+        if image.width * image.height > most:
+            limit = f"at most {most // 1_000_000} million are read"
             raise InputError(f"{path} declares {image.width}x{image.height} pixels; {limit}", "shrink it first")
         yield image
 
