@@ -24,8 +24,8 @@ class Heartbeat:
 
     Parameters
     ----------
-    written: how many pictures have gone out so far. headline: the state, in a line; its first word is logged as
-        the journal's field BGCAMD_STATE.
+    written: how many pictures have gone out so far. headline: the state in a line, "waiting: no camera"; a change of
+        its first word is logged, with the journal's field BGCAMD_STATE.
     """
 
     def __init__(self, written: Callable[[], int], headline: Callable[[], str]) -> None:
@@ -71,5 +71,7 @@ class Heartbeat:
         state = " ".join(self._headline().split())
         if state != before:
             notify(f"STATUS={state}")
-            _log.info("%s", state, extra={"BGCAMD_STATE": state.partition(":")[0]})
+        word, _, _ = state.partition(":")
+        if word != before.partition(":")[0]:
+            _log.info("now %s", word, extra={"BGCAMD_STATE": word})
         return state

@@ -276,8 +276,9 @@ def test_the_program_serves_the_socket_that_systemd_made(tmp_path: Path, manager
             assert "only models by name" in own.stderr
             daemon.send_signal(signal.SIGTERM)
             manager.until("STOPPING=1")
+            daemon.wait(30)
         finally:
-            daemon.terminate()
+            daemon.kill()
             print(daemon.communicate(timeout=30)[0])  # noqa: T201 - pytest shows it where the test fails
     assert daemon.returncode == 0
     assert path.is_socket(), "it is systemd's"
