@@ -10,7 +10,9 @@ from bgcamd.canvas.planes import Planes, new_planes
 from bgcamd.frame import Frame, PixelFormat, Plane, Size
 from bgcamd.scene import Fit
 
-_INK, _SOFT, _TOP, _BOTTOM = (240, 243, 246), (166, 176, 188), (38, 44, 54), (20, 23, 29)
+_INK, _SOFT = (240, 243, 246), (166, 176, 188)
+# Of one chroma: 8 bits of a chroma that changes along a dark ramp are seen as stripes of another hue.
+_TOP, _BOTTOM = (38, 44, 54), (17, 23, 33)
 
 
 class Cards:

@@ -27,6 +27,13 @@ def test_the_text_is_in_the_middle_and_inside(size: Size) -> None:
     assert right < size.width - 1
 
 
+def test_the_ground_is_of_one_hue_from_top_to_bottom() -> None:
+    card = Cards(Plate(Size(320, 240), PixelFormat.I420, BT601)).frame("No camera")
+    luma, cb, cr = (plane[:, 0] for plane in card.planes)
+    assert luma[0] > luma[-1] + 10
+    assert len({*cb.tolist()}) == len({*cr.tolist()}) == 1
+
+
 @settings(max_examples=20)
 @given(st.text(max_size=200), st.sampled_from([Size(64, 48), Size(2, 2), Size(640, 360)]))
 def test_any_text_and_size_makes_a_card(text: str, size: Size) -> None:
