@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ def _found(socket: Path | None) -> Path:
     return find_socket(socket, click.get_current_context().find_root().params.get("instance"))
 
 
-@click.command("set")
+@click.command("set", context_settings={"allow_extra_args": True})
 @scene_options()
 @click.option("--model", metavar="NAME", help="Use this network: a name of `bgcam models`, or a manifest's path.")
 @_socket_option
@@ -54,6 +55,7 @@ def set_(change: SceneChange, model: str | None, socket: Path | None) -> None:
 
     Returns when the change is live. On an error nothing changes.
     """
+    _refuse_bare(click.get_current_context())
     parameters = _parameters(change, model)
     with contextlib.ExitStack() as stack:
         fds = []
@@ -146,6 +148,14 @@ def _ask(method: str, socket: Path | None) -> dict[str, object]:
         reply, fds = client.call(method)
         fds.close()
         return reply
+
+
+def _refuse_bare(context: click.Context) -> None:
+    """Say how a word without an option, such as the coral.jpg of ``bgcam set coral.jpg``, is meant to be written."""
+    for word in context.args:
+        options = {name for parameter in context.command.params for name in parameter.opts}
+        likely = f"--{word}" if f"--{word}" in options else f"--replace={shlex.quote(word)}"
+        raise UsageError(f"{word} stands alone: an option tells what it is", f"bgcam set {likely}")
 
 
 def _parameters(change: SceneChange, model: str | None) -> dict[str, object]:

@@ -154,6 +154,20 @@ class TestSet:
         assert "nothing to change" in refused.stderr
         assert rote.calls == []
 
+    @pytest.mark.parametrize(
+        ("words", "meant"),
+        [
+            (["coral.jpg"], "--replace=coral.jpg"),
+            (["my reef.jpg", "--mirror"], "--replace='my reef.jpg'"),
+            (["blur", "30"], "--blur"),
+        ],
+    )
+    def test_a_word_without_an_option_is_told_the_option(self, rote: Rote, words: list[str], meant: str) -> None:
+        refused = bgcam("set", *words)
+        assert refused.exit_code == 64
+        assert refused.stderr.endswith(f"Hint: bgcam set {meant}\n")
+        assert rote.calls == []
+
     def test_two_backgrounds_are_a_usage_error(self, rote: Rote) -> None:
         assert bgcam("set", "--blur", "--keep").exit_code == 64
         assert rote.calls == []
