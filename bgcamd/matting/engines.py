@@ -37,7 +37,7 @@ def open_engine(manifest: Manifest, choice: Choice = "auto", threads: int = 1) -
         return _on_tensorrt(manifest, threads), "TensorRT works here"
     except EngineError as error:
         if choice == "tensorrt":
-            raise
+            raise EngineError(f"no TensorRT: {error.message}", error.hint) from error
         return _on_cpu(manifest, threads), f"no TensorRT: {error.message}"
 
 
