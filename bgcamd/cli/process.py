@@ -47,16 +47,16 @@ def process(
     bgcam process --alpha photos/ mattes/
     """
     cv2.setNumThreads(1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that nothing half-written stays
+    _end_tidily()
     scene = change.applied_to(Scene(Remove()), background_of)
     alpha = isinstance(scene.background, Remove)
-    if alpha and not holds_alpha(output):
-        raise _opaque(output)
     video_out = output_kind(output) is Kind.CLIP
     manifest = find_manifest(model)
     with ExitStack() as stack:
         reader = open_reader(input_, format=PixelFormat.I420 if video_out else PixelFormat.RGB24)
         stack.enter_context(reader)
+        if alpha and not holds_alpha(output):  # said after what is wrong with INPUT: the two may be in the wrong order
+            raise _opaque(output)
         size = fit_to(None, reader.size) if video_out and reader.size else None
         writer = open_writer(output, reader, size=size, alpha=alpha, overwrite=overwrite)
         network = stack.enter_context(open_engine(manifest, engine, threads)[0])
@@ -65,6 +65,13 @@ def process(
         with writer:
             _work(reader, writer, studio)
     _complain(reader, output)
+
+
+def _end_tidily() -> None:
+    """Let SIGTERM, and a terminal that closes, end the work as Ctrl-C does: nothing half-written stays."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wishes
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def _opaque(output: str) -> OutputError:

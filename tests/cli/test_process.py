@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import struct
+import subprocess
+import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -270,3 +274,39 @@ def test_numbered_pictures_of_an_odd_size_become_a_video_of_an_even_one(tmp_path
     bgcam(f"--replace={backdrop}", tmp_path / "%02d.png", tmp_path / "out.mp4")
     with av.open(str(tmp_path / "out.mp4")) as made:
         assert (made.streams.video[0].width, made.streams.video[0].height) == (64, 48)
+
+
+def test_arguments_in_the_wrong_order_are_told_of_the_input_that_is_not_there(tmp_path: Path, photo: Path) -> None:
+    assert "cutout.png: no such file" in bgcam(tmp_path / "cutout.png", photo, code=66).output
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_what_is_neither_picture_nor_clip_is_called_so(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+    assert "neither a picture nor a video" in bgcam(tmp_path / "notes.txt", tmp_path / "o.png", code=66).output
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory, person: Image.Image) -> Path:
+    """A minute and more: seconds of work."""
+    path = tmp_path_factory.mktemp("long") / "long.mkv"
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mpeg4", rate=25, width=320, height=320, pix_fmt="yuv420p")
+        for _ in range(2000):
+            out.mux(video.encode(av.VideoFrame.from_image(person)))
+        out.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_the_middle_leaves_nothing_half_written(
+    tmp_path: Path, long_clip: Path, number: signal.Signals
+) -> None:
+    words = ["process", "--blur", str(long_clip), str(tmp_path / "out.mp4")]
+    with subprocess.Popen([sys.executable, "-c", "from bgcamd.cli import main; main()", *words]) as work:
+        while not list(tmp_path.iterdir()):
+            assert work.poll() is None
+            time.sleep(0.01)
+        work.send_signal(number)
+        assert work.wait(20) == 128 + number
+    assert list(tmp_path.iterdir()) == []

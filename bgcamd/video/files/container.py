@@ -22,7 +22,7 @@ from bgcamd.frame import BT601, BT709, Color
 from bgcamd.video.files.inputs import open_input
 from bgcamd.video.files.orientation import UPRIGHT, Turn, turn_of_matrix
 
-HINT = "is it complete, and a video?"
+HINT = "is it complete, and a picture or a video?"
 MAX_PIXELS = 100_000_000
 """The largest frame that is decoded."""
 
@@ -55,10 +55,12 @@ def open_container(path: Path) -> av.container.InputContainer:
         # "file:" keeps a name with a colon from being taken for a protocol.
         container = av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
     except av.error.FFmpegError as error:
-        raise InputError(f"can't read {path}: it is not a video that we know, or damaged", HINT) from error
+        raise InputError(
+            f"can't read {path}: it is neither a picture nor a video that we know, or damaged", HINT
+        ) from error
     if container.format.name in _NO_VIDEO:
         container.close()
-        raise InputError(f"can't read {path}: it is not a video", HINT)
+        raise InputError(f"can't read {path}: it is neither a picture nor a video", HINT)
     return container
 
 

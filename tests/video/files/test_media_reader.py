@@ -227,9 +227,9 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     ("name", "data", "message"),
     [
         ("a.mp4", b"", "empty"),
-        ("a.mp4", b"hello " * 100, "not a video"),
-        ("a.txt", b"hello\n" * 100, "not a video"),
-        ("a.mp4", b"\x00\x00\x00\x18ftypmp42" + bytes(200), "not a video"),
+        ("a.mp4", b"hello " * 100, "neither a picture nor a video"),
+        ("a.txt", b"hello\n" * 100, "neither a picture nor a video"),
+        ("a.mp4", b"\x00\x00\x00\x18ftypmp42" + bytes(200), "neither a picture nor a video"),
     ],
 )
 def test_what_is_no_video_is_told_in_one_line(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -252,7 +252,7 @@ def test_a_playlist_reaches_no_other_place(tmp_path: Path, place: str) -> None:
     clip(tmp_path / "secret.ts", plain(), codec="libx264")
     playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{place}\n#EXT-X-ENDLIST\n"
     (tmp_path / "a.m3u8").write_text(playlist)
-    with pytest.raises(InputError, match="not a video"):
+    with pytest.raises(InputError, match="neither a picture nor a video"):
         MediaReader(tmp_path / "a.m3u8")
 
 

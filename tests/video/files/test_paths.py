@@ -81,7 +81,8 @@ def test_a_file_whose_name_looks_like_a_pattern_is_itself(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("none.png", "no such file"), ("notes.txt", "not a video"), ("none/", "no such file")]
+    ("name", "message"),
+    [("none.png", "no such file"), ("notes.txt", "neither a picture nor a video"), ("none/", "no such file")],
 )
 def test_what_can_not_be_read_is_told(folder: Path, name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
