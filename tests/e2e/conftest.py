@@ -119,6 +119,7 @@ def _install(guest: Guest) -> None:
 UNIT = """
 [Service]
 ExecStart=/usr/local/bin/bgcamd
+ExecStartPost=+/bin/sh -c "sleep 2; udevadm trigger --action=change --subsystem-match=video4linux"
 Environment=BGCAMD_MODELS=/root/.cache/bgcamd/models
 RuntimeDirectory=bgcamd
 StateDirectory=bgcamd
@@ -132,7 +133,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Beside what failed, show what the guest has to say about it."""
     report = yield
     guest = item.config.stash.get(BOUND_FOR_GUEST, None)
-    if report.failed and guest is not None and guest.process.poll() is None:
-        report.sections.append(("bgcamd's journal", guest.call("journalctl -u bgcamd -n 40 --no-pager").output))
-        report.sections.append(("the guest's console", guest.console.read_text(errors="replace")[-2000:]))
+    if report.failed and guest is not None:
+        if guest.process.poll() is None:
+            report.sections.append(("bgcamd's journal", guest.call("journalctl -u bgcamd -n 40 --no-pager").output))
+        else:
+            report.sections.append(("the guest's console", guest.console.read_text(errors="replace")[-2000:]))
     return report

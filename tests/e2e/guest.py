@@ -49,12 +49,21 @@ class Guest:
 
     def call(self, script: str, *, user: str = "root", timeout: float = 60) -> Done:
         """Run a script in bash, however it ends. Raises GuestError when it takes too long."""
+        return self.finish(self.start(script, user=user), timeout=timeout)
+
+    def start(self, script: str, *, user: str = "root") -> Path:
+        """Start a script in bash and return at once what ``finish`` wants."""
         job = self.share / "jobs" / str(next(self._number))
         job.with_suffix(".new").write_text(script if user == "root" else _as(user, script))
         job.with_suffix(".new").rename(job.with_suffix(".job"))
+        return job
+
+    def finish(self, job: Path, *, timeout: float = 60) -> Done:
+        """Wait for the end of what ``start`` started. Raises GuestError when it takes too long."""
         end = time.monotonic() + timeout
         while not job.with_suffix(".status").exists():
             if self.process.poll() is not None or time.monotonic() > end:
+                script = _text(job.with_suffix(".running"))
                 raise GuestError(f"{script}\nnot done after {timeout:.0f} s:\n{_text(job.with_suffix('.output'))}")
             time.sleep(POLL_S)
         return Done(int(job.with_suffix(".status").read_text()), _text(job.with_suffix(".output")))
@@ -84,6 +93,7 @@ def booted(rig: Path) -> Iterator[Guest]:
     shutil.rmtree(here, ignore_errors=True)
     share = here / "share"
     (share / "jobs").mkdir(parents=True)
+    share.chmod(0o777)  # everybody in the guest may write there
     console = here / "console.log"
     with console.open("wb") as log:
         process = subprocess.Popen(

@@ -16,6 +16,10 @@ from bgcamd.video.files.images import read_image
 Picture = NDArray[np.uint8]
 
 SECONDS = 5
+WALLS = {"left": (slice(60, 560), slice(20, 240)), "right": (slice(60, 560), slice(1000, 1260))}
+"""Where in the clip's frames no person ever is."""
+FACE = slice(150, 420), slice(460, 680)
+"""Where the face always is."""
 
 
 def write_person(path: Path) -> None:

@@ -8,13 +8,11 @@ import cv2
 import pytest
 from conftest import Say
 from guest import Guest
-from pictures import Picture, difference
+from pictures import FACE, WALLS, Picture, difference
 from service import Service
 
 FRAMES = 100
 START = 30  # at first a reader sees the card: the camera goes on when somebody watches
-FACE = slice(150, 420), slice(460, 680)
-WALLS = {"left": (slice(60, 560), slice(20, 240)), "right": (slice(60, 560), slice(1000, 1260))}
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""A reader never loses the virtual camera, whatever becomes of the real one or of bgcamd itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Say
+from guest import Guest
+from looks import watching
+from service import Service
+
+PLUG = "modprobe vivid n_devs=1 node_types=0x1 input_types=0x00 vid_cap_nr={}; udevadm settle"
+UNPLUG = "echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind"  # from under whoever holds it, as USB does
+CLOCK = "cut -d' ' -f1 /proc/uptime"  # monotonic, in seconds
+AGAIN_S = 5.0  # bgcamd looks for a lost camera at least this often
+
+
+@pytest.fixture
+def vivid(guest: Guest, loopback: str) -> Iterator[str]:
+    """The kernel's own test camera, as /dev/video0."""
+    guest.run(PLUG.format(0))
+    yield "/dev/video0"
+    guest.wait_for("! [ -d /sys/module/vivid ] || modprobe -r vivid")
+
+
+@pytest.fixture
+def daemon(service: Service, vivid: str) -> Iterator[Service]:
+    """bgcamd, showing the camera's picture as it is."""
+    service.start(camera={"address": vivid}, scene={"keep": True})
+    yield service
+    service.remove()
+
+
+@pytest.mark.parametrize("number", [0, 7], ids=["under-the-same-number", "under-another"])
+def test_unplugged_it_gives_way_to_a_card_until_it_is_back(
+    guest: Guest, daemon: Service, say: Say, number: int
+) -> None:
+    with watching(guest, seconds=14) as seen:
+        daemon.wait_for_state("live")
+        unplugged = float(guest.run(f"{CLOCK}; {UNPLUG}"))
+        daemon.wait_for_state("waiting")
+        problems = daemon.status()["problems"]
+        plugged = float(guest.run(f"modprobe -r vivid; {CLOCK}; {PLUG.format(number)}"))
+        daemon.wait_for_state("live", timeout=AGAIN_S + 3)
+    looks = seen()
+    card, live = looks.first_card(unplugged), looks.first_live(plugged)
+    say(f"card {card:.2f} s after the unplug, live {live:.2f} s after the replug as /dev/video{number}; {problems}")
+    assert card < 0.5
+    assert live < AGAIN_S + 1
+
+
+@pytest.mark.parametrize("ending", ["systemctl restart bgcamd", "systemctl kill --signal=KILL --kill-whom=main bgcamd"])
+def test_a_reader_outlives_the_daemon(guest: Guest, daemon: Service, say: Say, ending: str) -> None:
+    with watching(guest, seconds=10) as seen:
+        daemon.wait_for_state("live")
+        ended = float(guest.run(f"{CLOCK}; {ending}"))
+    looks = seen()
+    later = looks.times > ended + looks.longest_gap
+    say(f"{ending}: no picture for {looks.longest_gap:.2f} s at most, {later.sum()} pictures after that")
+    assert looks.longest_gap < 2
+    assert not looks.cards[later][-1]
+
+
+def test_a_camera_that_another_program_holds_is_waited_for(
+    guest: Guest, service: Service, vivid: str, say: Say
+) -> None:
+    with guest.background("holder", f"v4l2-ctl -d {vivid} --stream-mmap"):
+        guest.wait_for("v4l2-ctl -d /dev/video0 --stream-mmap --stream-count=1 2>&1 | grep -q busy")
+        service.start(camera={"address": vivid}, scene={"keep": True})
+        with watching(guest, seconds=2) as seen:
+            pass
+        problems = service.status()["problems"]
+        say(f"while it is held: {problems}")
+        assert seen().cards.all()
+        assert any("busy" in problem for problem in problems)
+    with watching(guest, seconds=AGAIN_S + 2) as seen:
+        pass
+    say(f"live {seen().first_live():.2f} s after it was let go")
