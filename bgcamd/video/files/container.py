@@ -113,7 +113,13 @@ def color_of(picture: av.VideoFrame) -> Color:
 
 
 def turn_of(picture: av.VideoFrame) -> Turn:
-    """How a frame must be turned to stand upright (its display matrix)."""
+    """How a frame must be turned to stand upright (its display matrix).
+
+    A matrix that only flips top to bottom is not heeded: PyAV's side data and its frame hold each other, and so all of
+    the decoder's memory until a garbage collection. They are asked for only where the rotation says that it matters.
+    """
+    if not picture.rotation:
+        return UPRIGHT
     matrix = picture.side_data.get("DISPLAYMATRIX")
     return UPRIGHT if matrix is None else turn_of_matrix(bytes(cast(Any, matrix)))
 

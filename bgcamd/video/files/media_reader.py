@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -88,6 +88,9 @@ class MediaReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # The generator holds the reader, and so the decoder with its frames, which must not wait for a collection.
+        self._pictures.close()
+        self._first = None
         self._container.close()
 
     @property
@@ -149,7 +152,7 @@ class MediaReader:
             raise InputError(f"can't read {self.path}: {size} is too small for a video")
         return Size(size.width & ~1, size.height & ~1)
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
+    def _decode(self) -> Generator[av.VideoFrame]:
         """Decode packet by packet; a damaged one is noted and passed over, as ffmpeg does."""
         packets = self._container.demux(self._stream)
         while True:
