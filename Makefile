@@ -3,6 +3,8 @@
 # make check   ruff and mypy                                     make bench   how fast it is here (10 minutes)
 # make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
 # make e2e     the whole on a real kernel: camera, loopback, systemd, browser, in a guest without a network
+# make install, make uninstall   for all of this machine, as a service: as root; PREFIX=/opt/bgcamd
+# make deb     the same as a Debian package, in dist/
 # make clean   remove .venv and what was built (fetched models stay in ~/.cache/bgcamd)
 
 ARGS ?=
@@ -13,7 +15,7 @@ BENCHES := stages against_peer memory daemon
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup run test e2e check bench clean
+.PHONY: setup run test e2e check bench install uninstall deb clean
 
 setup: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED)
@@ -38,6 +40,15 @@ check: $(BIN)/.installed
 bench: setup
 	@$(BIN)/bgcam bench $(ARGS)
 	@for bench in $(BENCHES); do $(BIN)/python tests/bench/$$bench.py || exit; done
+
+install:
+	@packaging/install
+
+uninstall:
+	@packaging/install --remove
+
+deb:
+	@packaging/deb
 
 clean:
 	rm -rf .venv .venv-peer build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
