@@ -18,12 +18,18 @@ def shipped(folder: str) -> Path:
     return installed if installed.is_dir() else _PACKAGE.parent / folder
 
 
+SERVICE_STATE = Path("/var/lib/bgcamd")
+"""The system service's state folder, where that is installed."""
+
+
 def models_folder() -> Path:
-    """Fetched weights: $BGCAMD_MODELS, the service's state folder, or ~/.cache/bgcamd/models."""
+    """Fetched weights: $BGCAMD_MODELS, the service's state folder (for root, too), or ~/.cache/bgcamd/models."""
     if chosen := os.environ.get("BGCAMD_MODELS"):
         return Path(chosen)
     if state := os.environ.get("STATE_DIRECTORY"):
         return Path(state.split(":")[0]) / "models"
+    if os.geteuid() == 0 and SERVICE_STATE.is_dir():  # `sudo bgcam models fetch` is for the service
+        return SERVICE_STATE / "models"
     return _xdg("XDG_CACHE_HOME", ".cache") / "bgcamd" / "models"
 
 

@@ -128,10 +128,16 @@ class Camera:
 
     def _node(self) -> str:
         if self._known is not None:
-            return devices.find_again(self._known)
+            try:
+                return devices.find_again(self._known)
+            except SourceError:
+                if self._address != Named(""):
+                    raise
         match self._address:
             case Device(path):
                 return str(path)
+            case Named(""):
+                return devices.find_camera()
             case Named(text):
                 return devices.find_named(text)
             case other:

@@ -10,6 +10,7 @@ appended to it, as one more metadata entry: protocol buffers may be joined end t
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def check_model(manifest: Manifest) -> Path:
     ------
     ModelError: it was not fetched, or it is damaged.
     """
-    path, again = manifest.path(), f"bgcam models fetch {manifest.name}"
+    path, again = manifest.path(), f"{_who()}bgcam models fetch {manifest.name}"
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -65,6 +66,11 @@ def check_model(manifest: Manifest) -> Path:
     if not whole:
         raise ModelError(f"model {manifest.name}: {path} is damaged", again)
     return path
+
+
+def _who() -> str:
+    """The service's models are root's to fetch."""
+    return "sudo " if os.environ.get("STATE_DIRECTORY") and os.geteuid() != 0 else ""
 
 
 def is_intact(manifest: Manifest) -> bool:

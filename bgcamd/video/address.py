@@ -1,6 +1,6 @@
 """What an address means: ``--camera`` and ``--output`` as the user writes them.
 
-    camera:  auto  demo:  /dev/video0  v4l2:///dev/video0  v4l2:NAME  clip.mp4  photo.jpg  frames/%04d.png  file:///a%20b.mp4
+    camera:  auto  demo:  /dev/video0  v4l2:///dev/video0  v4l2:NAME  v4l2:  clip.mp4  photo.jpg  file:///a%20b.mp4
     output:  auto  loopback:  loopback:LABEL  /dev/video9  clip.mp4  preview:  preview:8080  null:
 
 An address is a word (the colon may be left out), a URL with a path (percent-decoded) or a plain path, taken as it
@@ -55,7 +55,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Named:
-    """A camera by its name or its bus, or a part that only one has: ``v4l2:HD Webcam``, ``v4l2:usb-0000:00:14.0-5``."""
+    """A camera by its name or its bus, or a part that only one has: ``v4l2:HD Webcam``, ``v4l2:usb-0000:00:14.0-5``.
+
+    With no text, ``v4l2:``, whatever camera there is: the one that it was, else the first.
+    """
 
     text: str
 
@@ -161,8 +164,6 @@ def _device(rest: str) -> Device:
 
 
 def _camera(rest: str) -> Device | Named:
-    if not rest:
-        raise UsageError("v4l2: and no camera", "write v4l2:NAME or v4l2:///dev/videoN; bgcam devices lists them")
     return _device(rest) if rest.startswith("/") else Named(rest)
 
 

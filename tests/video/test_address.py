@@ -48,6 +48,7 @@ words = st.sampled_from(["auto", "demo", "demo:", "null:x", "v4l2", "file:", "rt
         ("v4l2:///dev/video0", Device(Path("/dev/video0"))),
         ("v4l2:/dev/video0", Device(Path("/dev/video0"))),
         ("v4l2:HD Webcam", Named("HD Webcam")),
+        ("v4l2:", Named("")),
         ("clip.mp4", File(Path("clip.mp4"))),
         ("frames/%04d.png", File(Path("frames/%04d.png"))),
         ("/tmp/100%25.mp4", File(Path("/tmp/100%25.mp4"))),
@@ -150,9 +151,7 @@ def test_a_preview_wants_a_port(text: str) -> None:
         parse_output(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "a\0b", "demo:x", "file:", "file://server/a.mp4", "file:a.mp4", "file:///%00", "v4l2:"]
-)
+@pytest.mark.parametrize("text", ["", "a\0b", "demo:x", "file:", "file://server/a.mp4", "file:a.mp4", "file:///%00"])
 def test_what_makes_no_sense_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError):
         parse_camera(text)

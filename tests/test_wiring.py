@@ -1,0 +1,55 @@
+"""Which camera is opened when the one that was there is gone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from bgcamd import wiring
+from bgcamd.errors import SourceError
+from bgcamd.video.address import Named
+
+
+@pytest.fixture
+def plugged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The nodes of the cameras that are plugged in; opening one returns its node."""
+    nodes: list[str] = []
+
+    def first() -> str:
+        if not nodes:
+            raise SourceError("no camera found")
+        return nodes[0]
+
+    def again(known: SimpleNamespace) -> str:
+        if known.node not in nodes:
+            raise SourceError("gone")
+        return str(known.node)
+
+    monkeypatch.setattr(wiring, "V4L2Camera", lambda node, **_: node)
+    monkeypatch.setattr(wiring.devices, "find_camera", first)
+    monkeypatch.setattr(wiring.devices, "find_named", lambda _: first())
+    monkeypatch.setattr(wiring.devices, "find_again", again)
+    monkeypatch.setattr(wiring.devices, "describe", lambda node: SimpleNamespace(node=node))
+    return nodes
+
+
+def test_any_camera_is_the_first_then_the_same_then_another(plugged: list[str]) -> None:
+    camera = wiring.Camera(Named(""), None, None)
+    with pytest.raises(SourceError, match="no camera"):
+        camera()
+    plugged.append("/dev/video1")
+    assert camera() == "/dev/video1"  # type: ignore[comparison-overlap]
+    plugged.insert(0, "/dev/video0")
+    assert camera() == "/dev/video1"  # type: ignore[comparison-overlap]
+    plugged.remove("/dev/video1")
+    assert camera() == "/dev/video0"  # type: ignore[comparison-overlap]
+
+
+def test_a_camera_by_name_is_never_another(plugged: list[str]) -> None:
+    camera = wiring.Camera(Named("HD Webcam"), None, None)
+    plugged.append("/dev/video1")
+    camera()
+    plugged[:] = ["/dev/video0"]
+    with pytest.raises(SourceError, match="gone"):
+        camera()
