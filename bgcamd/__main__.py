@@ -70,6 +70,7 @@ def main(instance: str | None, config: Path | None, overrides: Mapping[str, Any]
         run(load_settings(config, overrides, name), change, instance=name, model_asked=asked)
     except BgcamError as error:
         systemd.notify(f"STATUS={' '.join(str(error).split())}")
+        systemd.turn_away()
         raise
 
 

@@ -14,6 +14,7 @@ import socket
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,16 @@ def listen_fds() -> list[int]:
     return [fd for fd in _handed_over() if _is_socket(fd)]
 
 
+def turn_away() -> None:
+    """Close on those who wait at our sockets: for them systemd would start us again at once, to fail again."""
+    for fd in listen_fds():
+        with socket.socket(fileno=os.dup(fd)) as waited_at:
+            waited_at.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    waited_at.accept()[0].close()
+
+
 def stored_fds() -> dict[str, int]:
     """What an earlier run of the service gave to ``store_fd``, by name; the caller's to close."""
     return {name: fd for fd, name in _handed_over().items() if not _is_socket(fd)}
@@ -72,9 +83,10 @@ def log_handler() -> logging.Handler:
     journal = _library("journal") if _stderr_is_journal() else None
     if journal is not None:
         handler: logging.Handler = journal.JournalHandler(SYSLOG_IDENTIFIER="bgcamd")
-        return handler
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter((_Levelled if _stderr_is_journal() else logging.Formatter)("%(message)s"))
+    else:
+        handler = logging.StreamHandler(sys.stderr)
+    levelled = journal is None and _stderr_is_journal()
+    handler.setFormatter((_Levelled if levelled else logging.Formatter)("%(message)s"))
     return handler
 
 

@@ -138,6 +138,15 @@ class TestWhatIsHandedOver:
             said = run(way + self.SAY, fds=fds, LISTEN_FDS="2", LISTEN_FDNAMES="control:loopback")
         assert json.loads(said) == [[3], {"loopback": 4}, [False, False]]
 
+    def test_who_waits_at_a_socket_is_turned_away(self, way: str, tmp_path: Path) -> None:
+        with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
+            listening.bind(str(tmp_path / "s.sock"))
+            listening.listen()
+            client.connect(str(tmp_path / "s.sock"))
+            code = "from bgcamd.service.systemd import turn_away; turn_away()"
+            run(way + code, fds=(listening.fileno(),), LISTEN_FDS="1")
+            assert client.recv(1) == b""
+
     def test_what_is_meant_for_another_process_is_left_alone(self, way: str) -> None:
         code = "from bgcamd.service.systemd import listen_fds, stored_fds; print(listen_fds(), stored_fds())"
         assert run(way + code, LISTEN_FDS="2", LISTEN_PID="1") == "[] {}"
@@ -262,7 +271,7 @@ def test_the_program_serves_the_socket_that_systemd_made(tmp_path: Path, manager
         listening.bind(str(path))
         listening.listen()
         daemon = subprocess.Popen(
-            [sys.executable, "-c", code.format(listening.fileno()), "--camera", "gone.png", "--output", "null:"],
+            [sys.executable, "-c", code.format(listening.fileno()), "--camera", "/dev/no-camera", "--output", "null:"],
             env=os.environ | home | {"LISTEN_FDS": "1"}, cwd=tmp_path, pass_fds=[listening.fileno()],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
