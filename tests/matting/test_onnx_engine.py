@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -238,3 +241,13 @@ class TestMisfit:
 def test_name_says_model_and_runtime(plain: Manifest, mean_model: Path) -> None:
     with OnnxEngine(plain, mean_model) as engine:
         assert engine.name.startswith("plain on cpu (onnxruntime ")
+
+
+def test_nothing_is_kept_about_who_uses_it(mean_model: Path, tmp_path: Path) -> None:
+    """Without our setting onnxruntime 1.32 numbers the machine in a file of its own, as soon as it opens a network."""
+    code = "from bgcamd.matting import onnx_engine; onnx_engine.ort.InferenceSession(%r)" % str(mean_model)
+    home = tmp_path / "home"
+    home.mkdir()
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
+    subprocess.run([sys.executable, "-c", code], env=ours | {"HOME": str(home)}, check=True)
+    assert list(home.iterdir()) == []
