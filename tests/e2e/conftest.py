@@ -71,19 +71,25 @@ def guest(say: Say, pytestconfig: pytest.Config) -> Iterator[Guest]:
 
 @pytest.fixture(scope="session")
 def loopback(guest: Guest) -> str:
-    """The module, loaded: the virtual camera is /dev/video10, and a second one, /dev/video20, is the webcam."""
-    guest.run('modprobe v4l2loopback video_nr=10,20 card_label="Virtual BG Camera,Test Webcam" exclusive_caps=1,1')
-    guest.run("udevadm settle")
+    """The module, loaded as the installed settings say: the virtual camera is /dev/video10, in no program's use."""
+    guest.run("modprobe v4l2loopback; udevadm settle")
     return "/dev/video10"
 
 
+@pytest.fixture(scope="session")
+def empty_webcam(guest: Guest, loopback: str) -> str:
+    """A second loopback device: what a test writes to it, it shows as a webcam would."""
+    guest.run("python3 /share/inside/add_webcam.py 20 'Test Webcam'; udevadm settle")
+    return "/dev/video20"
+
+
 @pytest.fixture
-def webcam(guest: Guest, loopback: str) -> Iterator[str]:
+def webcam(guest: Guest, empty_webcam: str) -> Iterator[str]:
     """A webcam that sees a person: MJPG, 1280x720, 30 frames a second."""
-    play = "ffmpeg -loglevel error -re -stream_loop -1 -i /share/person.avi -c copy -f v4l2 /dev/video20"
+    play = f"ffmpeg -loglevel error -re -stream_loop -1 -i /share/person.avi -c copy -f v4l2 {empty_webcam}"
     with guest.background("webcam", play):
-        guest.wait_for("v4l2-ctl -d /dev/video20 --list-formats | grep MJPG")
-        yield "/dev/video20"
+        guest.wait_for(f"v4l2-ctl -d {empty_webcam} --list-formats | grep MJPG")
+        yield empty_webcam
 
 
 @pytest.fixture
@@ -110,22 +116,7 @@ def _copy(share: Path) -> None:
 
 def _install(guest: Guest) -> None:
     """As root, from the sources; pip finds its wheels in a folder instead of the network."""
-    pip = "export PIP_NO_INDEX=1 PIP_FIND_LINKS=/share/wheels"
-    guest.run(f"{pip}; python3 -m venv /opt/bgcamd && /opt/bgcamd/bin/pip install /share/bgcamd", timeout=300)
-    guest.run(f"{pip}; ln -s /opt/bgcamd/bin/bgcam* /usr/local/bin; bgcam models fetch --demo selfie", timeout=300)
-    guest.run(f"mkdir -p /etc/bgcamd; cat >/etc/systemd/system/bgcamd.service <<END{UNIT}END\nsystemctl daemon-reload")
-
-
-UNIT = """
-[Service]
-ExecStart=/usr/local/bin/bgcamd
-ExecStartPost=+/bin/sh -c "sleep 2; udevadm trigger --action=change --subsystem-match=video4linux"
-Environment=BGCAMD_MODELS=/root/.cache/bgcamd/models
-RuntimeDirectory=bgcamd
-StateDirectory=bgcamd
-Restart=always
-RestartSec=0.2
-"""
+    guest.run("PIP_NO_INDEX=1 PIP_FIND_LINKS=/share/wheels make -C /share/bgcamd install", timeout=300)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -121,7 +121,18 @@ def _command(rig: Path, here: Path) -> list[str]:
     machine = [f"mem={MEMORY_MB}M", "seccomp=on", f"ncpus={min(os.cpu_count() or 1, 4)}"]
     folders = [f"uml_dir={here}", f"share={here}/share"]
     console = ["con=null", "con0=null,fd:1", "loglevel=4"]
-    return [str(rig / "linux"), *machine, disk, "root=/dev/ubda", "rw", "fsck.mode=skip", *folders, *console]
+    dies_with_us = ["setpriv", "--pdeathsig", "KILL"]
+    return [
+        *dies_with_us,
+        str(rig / "linux"),
+        *machine,
+        disk,
+        "root=/dev/ubda",
+        "rw",
+        "fsck.mode=skip",
+        *folders,
+        *console,
+    ]
 
 
 def _environment(here: Path) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from guest import Done, Guest
 
 FILE = "/etc/bgcamd/bgcamd.toml"
+INSTALLED = "/root/installed.toml"
 
 
 @dataclass(frozen=True)
@@ -18,21 +19,22 @@ class Service:
     guest: Guest
 
     def start(self, **sections: dict[str, object]) -> None:
-        """Write the settings, section by section, and start."""
-        self.configure(**{"control": {"group": "video"}} | sections)
+        """Write other settings than the installed ones, section by section, if any are given, and start."""
+        if sections:
+            self.configure(**sections)
         self.guest.run("systemctl start bgcamd")
-        self.guest.wait_for("bgcam status")
 
     def configure(self, **sections: dict[str, object]) -> None:
-        """Write the settings file."""
+        """Write the settings file; the output is the virtual camera."""
         lines = []
-        for section, keys in sections.items():
+        for section, keys in ({"output": {"addresses": ["loopback:"]}} | sections).items():
             lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-        self.guest.run("\n".join([f"cat >{FILE} <<'END'", *lines, "END"]))
+        self.guest.run("\n".join([f"cp -n {FILE} {INSTALLED}; cat >{FILE} <<'END'", *lines, "END"]))
 
     def remove(self) -> None:
-        """Stop it, and forget the settings and the scene."""
-        self.guest.run(f"systemctl stop bgcamd; rm -rf {FILE} /var/lib/bgcamd/scene.json; systemctl reset-failed")
+        """Stop it, and forget the settings, the scene, and that it was started often."""
+        forget = f"[ ! -e {INSTALLED} ] || mv {INSTALLED} {FILE}; rm -f /var/lib/bgcamd/scene.json"
+        self.guest.run(f"systemctl stop bgcamd; {forget}; systemctl reset-failed")
 
     def bgcam(self, words: str, *, user: str = "desk") -> str:
         """Run a bgcam command that must succeed; returns what it printed."""

@@ -35,7 +35,7 @@ def test_the_virtual_camera_is_listed_by_its_name(guest: Guest, loopback: str, s
 def test_a_reader_sees_the_person_before_the_reef(
     guest: Guest, service: Service, webcam: str, reef: Picture, say: Say
 ) -> None:
-    service.start(camera={"address": webcam})
+    service.start()
     guest.run("install -o desk /share/coral.jpg /home/desk/coral.jpg")
     service.bgcam("set --replace=coral.jpg")
     read = f"ffmpeg -loglevel error -f v4l2 -i /dev/video10 -frames:v {START + FRAMES} -c copy -y /dev/shm/seen.nut"
