@@ -245,7 +245,7 @@ def test_name_says_model_and_runtime(plain: Manifest, mean_model: Path) -> None:
 
 def test_nothing_is_kept_about_who_uses_it(mean_model: Path, tmp_path: Path) -> None:
     """Without our setting onnxruntime 1.32 numbers the machine in a file of its own, as soon as it opens a network."""
-    code = "from bgcamd.matting import onnx_engine; onnx_engine.ort.InferenceSession(%r)" % str(mean_model)
+    code = f"from bgcamd.matting import onnx_engine; onnx_engine.ort.InferenceSession({str(mean_model)!r})"
     home = tmp_path / "home"
     home.mkdir()
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
