@@ -28,7 +28,7 @@ from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import Outputs
-from bgcamd.paths import DEFAULT_INSTANCE, service_socket, state_folder, user_socket
+from bgcamd.paths import DEFAULT_INSTANCE, named_socket, service_socket, state_folder, user_socket
 from bgcamd.pipeline import Pipeline, fit_to
 from bgcamd.prepare import background_of, prepare
 from bgcamd.scene import Blur, PreparedScene, Scene
@@ -45,7 +45,7 @@ from bgcamd.settings import CameraSettings, ControlSettings, ModelSettings, Scen
 from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
 from bgcamd.video.v4l2.advice import LABEL
-from bgcamd.wiring import Camera, Choices, check_output, choose, open_model, output_plan
+from bgcamd.wiring import Camera, Choices, check_camera, check_output, choose, open_model, output_plan
 
 _log = logging.getLogger("bgcamd")
 
@@ -81,7 +81,8 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
     change: the scene's options. They change the scene that was live last, else the settings' one.
     model_asked: the settings' model is an option's, and so wins over the one that a client chose last.
     """
-    socket = settings.control.socket or user_socket(instance)
+    by_name = None if instance != DEFAULT_INSTANCE else named_socket()
+    socket = settings.control.socket or by_name or user_socket(instance)
     state = _state_of(socket, instance)
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.control, socket))
@@ -93,7 +94,7 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
         control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
         stack.enter_context(Server(listener, Service([control.interface])))
         _stop_on_signals(daemon)
-        _announce(daemon, choices, socket)
+        _announce(daemon, choices, socket, instance)
         with Heartbeat(lambda: daemon.written, daemon.headline):
             daemon.run()
 
@@ -133,10 +134,11 @@ def _state_of(socket: Path, instance: str) -> Path:
 
 
 def _choices(settings: Settings, instance: str) -> Choices:
-    """Raises SettingsError, and OutputError for a file that can't be written."""
+    """Raises SettingsError, InputError for a clip that is not there, OutputError for one that can't be written."""
     try:
         camera = parse_camera(settings.camera.address)
         outputs = [parse_output(address) for address in settings.output.addresses]
+        check_camera(camera)
         for output in outputs:
             check_output(output)
     except UsageError as error:
@@ -226,23 +228,34 @@ def _ready(scene: Scene, plate: Plate) -> PreparedScene:
         return prepare(replace(scene, background=Blur()), plate)
 
 
-def _announce(daemon: Daemon, choices: Choices, socket: Path) -> None:
-    """Tell in a few lines what runs, how to change it, and what is missing for the real thing."""
-    status = daemon.status()
-    bgcam = "bgcam" if shutil.which("bgcam") else str(Path(sys.executable).with_name("bgcam"))
-    if socket not in (user_socket(), service_socket()):
-        bgcam = f"BGCAMD_SOCKET={socket} {bgcam}"
+def _announce(daemon: Daemon, choices: Choices, socket: Path, instance: str) -> None:
+    """Tell in a few lines what runs, how to see and change it, and what is missing for the real thing."""
+    bgcam = _bgcam(socket, instance)
+    page = daemon.page
     rows = [
-        ("camera", f"{choices.camera}"),
-        ("output", f"{status['output']}, {status['size']}"),
-        ("model", f"{status['engine']} ({status['why']})"),
-        ("change", f"{bgcam} set --replace=PICTURE, or --blur, --color green, --keep; {bgcam} set --help"),
-        ("look", f"{bgcam} status; {bgcam} snapshot now.png"),
-        *(("missing", note) for note in choices.notes),
+        ("camera", str(choices.camera)),
+        ("output", daemon.output),
+        ("model", daemon.engine),
+        ("see it", f"open {page} in a browser" if page else f"{bgcam} snapshot now.png"),
+        ("change it", f"{bgcam} set --replace=PICTURE (or --blur, --color green, --keep …)"),
+        ("ask it", f"{bgcam} status"),
     ]
+    for note in choices.notes:
+        rows += [("missing", note.message), ("", note.hint)]
     click.echo(f"bgcamd {__version__} runs; Ctrl-C ends it.")
     for word, text in rows:
-        click.echo(f"  {word:<8} {text}")
+        click.echo(f"  {word:<10} {text}")
+
+
+def _bgcam(socket: Path, instance: str) -> str:
+    """How the client is called from a shell here."""
+    here = Path(sys.executable).with_name("bgcam")
+    inside = here.is_relative_to(Path.cwd())
+    command = "bgcam" if shutil.which("bgcam") else str(here.relative_to(Path.cwd()) if inside else here)
+    if instance != DEFAULT_INSTANCE:
+        command += f" --instance {instance}"
+    usual = {user_socket(instance), service_socket(instance), named_socket()}
+    return command if socket in usual else f"BGCAMD_SOCKET={socket} {command}"
 
 
 if __name__ == "__main__":

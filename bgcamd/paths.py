@@ -59,6 +59,12 @@ def user_socket(instance: str = DEFAULT_INSTANCE) -> Path:
     return folder / f"{instance}.sock"
 
 
+def named_socket() -> Path | None:
+    """The socket that $BGCAMD_SOCKET names, for daemon and clients alike."""
+    chosen = os.environ.get("BGCAMD_SOCKET")
+    return Path(chosen) if chosen else None
+
+
 def config_files(instance: str = DEFAULT_INSTANCE) -> list[Path]:
     """Where an instance's settings file may be, the first that counts first: the user's, the system's."""
     return [folder / "bgcamd" / f"{instance}.toml" for folder in (_xdg("XDG_CONFIG_HOME", ".config"), Path("/etc"))]

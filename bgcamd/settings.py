@@ -176,7 +176,7 @@ SETTINGS = (
     Setting("scene.color", values.colour, "",
             "show one colour behind the person", "--color", "COLOR"),
     Setting("scene.remove", values.background(Remove()), False,
-            "show nothing behind the person: transparent, else black", "--remove"),
+            "leave nothing behind the person: transparent in files, black live", "--remove"),
     Setting("scene.keep", values.background(Keep()), False,
             "leave the picture as it is", "--keep"),
     Setting("scene.fit", values.member(Fit), "cover",

@@ -78,7 +78,7 @@ def member(kind: type[StrEnum]) -> Callable[[object, Path], str]:
 def address(value: object, folder: Path) -> str:
     """Read an address; one that begins with ./ or ../ starts from ``folder``, ~/ from the user's home."""
     if not isinstance(value, str) or not value.strip():
-        raise ValueError('must be an address in quotes, such as "auto"')
+        raise ValueError('must be text in quotes, such as "auto"')
     if value.startswith(("./", "../", "~/")):
         return str(_located(value, folder))
     return value
@@ -92,7 +92,7 @@ def addresses(value: object, folder: Path) -> tuple[str, ...]:
 
 
 def size(value: object, _folder: Path) -> Size | None:
-    """Read "1280x720"; None for "auto". Each side is 16..16384."""
+    """Read "1280x720"; None for "auto". Each side is even, 16..16384."""
     from bgcamd.frame import Size  # noqa: PLC0415 - it imports numpy, which the client does without
 
     if value == "auto":
@@ -100,6 +100,8 @@ def size(value: object, _folder: Path) -> Size | None:
     match = re.fullmatch(r"([0-9]{1,5})[x×]([0-9]{1,5})", value) if isinstance(value, str) else None
     if match is None or not all(16 <= int(side) <= 16384 for side in match.groups()):
         raise ValueError('must be "auto" or WIDTHxHEIGHT in pixels (16 to 16384 each), such as "1280x720"')
+    if int(match[1]) % 2 or int(match[2]) % 2:
+        raise ValueError("must be even both ways, as video is")
     return Size(int(match[1]), int(match[2]))
 
 
@@ -154,6 +156,8 @@ def colour(value: object, _folder: Path) -> Colour | None:
     if value == "":
         return None
     code = COLOURS.get(value.lower(), value) if isinstance(value, str) else ""
+    if re.fullmatch(r"[0-9a-fA-F]{6}", code):
+        code = f"#{code}"  # a shell takes an unquoted # for a comment
     if re.fullmatch(r"#[0-9a-fA-F]{3}", code):
         code = "#" + "".join(2 * digit for digit in code[1:])
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", code):

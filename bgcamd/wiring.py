@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from bgcamd.assets import demo_path
-from bgcamd.errors import OutputError, SinkError, SourceError
+from bgcamd.errors import BgcamError, OutputError, SinkError, SourceError
 from bgcamd.frame import Sink, Size, Source
 from bgcamd.live.outputs import OutputPlan
 from bgcamd.matting.engines import Choice, open_engine, prove
@@ -30,7 +30,7 @@ from bgcamd.video.demo import DemoReader
 from bgcamd.video.files.images import read_image
 from bgcamd.video.files.media_formats import check_clip_target
 from bgcamd.video.files.media_writer import MediaWriter
-from bgcamd.video.files.paths import open_reader
+from bgcamd.video.files.paths import classify, open_reader
 from bgcamd.video.null import NullSink
 from bgcamd.video.player import Player
 from bgcamd.video.preview.sink import PreviewSink
@@ -46,11 +46,11 @@ _RATE = Fraction(30)
 
 @dataclass(frozen=True)
 class Choices:
-    """What ``auto`` came to. notes: a line for each thing that is missing for the real thing, with its cure."""
+    """What ``auto`` came to. notes: what is missing for the real thing, each with its cure."""
 
     camera: CameraAddress
     outputs: tuple[OutputAddress, ...]
-    notes: tuple[str, ...]
+    notes: tuple[BgcamError, ...]
 
 
 def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port: int, label: str) -> Choices:
@@ -58,19 +58,19 @@ def choose(camera: CameraAddress, outputs: Iterable[OutputAddress], preview_port
 
     label: of the virtual camera where the user named none.
     """
-    notes = []
+    notes: list[BgcamError] = []
     if isinstance(camera, Auto):
         try:
             camera = Device(Path(devices.find_camera()))
         except SourceError as error:
-            notes.append(str(error))
+            notes.append(error)
             camera = Demo()
     chosen: list[OutputAddress] = []
     for output in outputs:
         try:
             chosen.append(_found(output, label))
         except SinkError as error:
-            notes.append(str(error))
+            notes.append(error)
             chosen.append(Preview(preview_port))
     return Choices(camera, tuple(chosen), tuple(notes))
 
@@ -150,6 +150,12 @@ def _demo(size: Size, rate: Fraction) -> Source:
         raise SourceError("the demo's picture has not been fetched", "bgcam models fetch --demo")
     photo = read_image(path)
     return Player(lambda: DemoReader(photo, size=size, rate=rate), name="demo clip", rate=rate)
+
+
+def check_camera(camera: CameraAddress) -> None:
+    """Raise InputError for a file that is not there: nobody plugs it in."""
+    if isinstance(camera, File):
+        classify(camera.path)
 
 
 def check_output(output: OutputAddress) -> None:

@@ -16,6 +16,8 @@ from bgcamd.canvas.planes import Planes, lay, new_planes
 from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
 from bgcamd.scene import Alpha, Blur, Fit, Keep, PreparedScene, Remove
 
+_MARGIN = 5  # pixels of the room that stay round the person, so that a lossy codec does not darken the edge
+
 
 class HostCanvas:
     """Implements ``frame.Canvas``. Not for two threads at once.
@@ -135,7 +137,7 @@ class HostCanvas:
             case Alpha():
                 return self._matte_alone(frame, alpha)
             case Remove() if self.holds_alpha:
-                return self._like(frame, frame.planes, alpha)
+                return self._cut_out(frame, alpha)
             case Blur(strength):
                 self._blur = self._blur or RoomBlur(self._taken)
                 back = self._blur.blur(frame.planes, alpha, strength)
@@ -145,6 +147,15 @@ class HostCanvas:
                 back = scene.backdrop.planes_at(frame.captured_ns)
         self._blender.over(frame.planes, alpha, back, self._done)
         return self._like(frame, self._done, None)
+
+    def _cut_out(self, frame: Frame, alpha: Plane) -> Frame:
+        """Straight colour where the person is, and a little around; else black: nothing of the room is passed on."""
+        near = cv2.dilate(cv2.compare(alpha, 0, cv2.CMP_GT), np.ones((_MARGIN, _MARGIN), np.uint8))
+        for plane, done, black in zip(frame.planes, self._done, self.black, strict=True):
+            mask = near if near.shape == plane.shape else cv2.resize(near, plane.shape[::-1])
+            done.fill(black)
+            np.copyto(done, plane, where=mask > 0)
+        return self._like(frame, self._done, alpha)
 
     def _matte_alone(self, frame: Frame, alpha: Plane) -> Frame:
         """The alpha as a grey picture."""

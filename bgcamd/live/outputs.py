@@ -41,6 +41,10 @@ class _Slot:
         return sink.name if sink is not None else self._plan.name
 
     @property
+    def page(self) -> str:
+        return str(getattr(self._sink, "url", ""))
+
+    @property
     def watched(self) -> bool:
         sink = self._sink
         return sink is not None and (not isinstance(sink, Watched) or sink.watched)
@@ -124,6 +128,11 @@ class Outputs:
     def names(self) -> list[str]:
         """What each is called, for ``status``."""
         return [slot.name for slot in self._slots]
+
+    @property
+    def page(self) -> str:
+        """Where a browser shows the picture, or "" where no output has a page."""
+        return next((page for slot in self._slots if (page := slot.page)), "")
 
     @property
     def problems(self) -> list[tuple[str, BgcamError]]:

@@ -14,7 +14,7 @@ from typing import Self
 
 from bgcamd import __version__
 from bgcamd.errors import BgcamError, ControlError
-from bgcamd.paths import DEFAULT_INSTANCE, service_socket, user_socket
+from bgcamd.paths import DEFAULT_INSTANCE, named_socket, service_socket, user_socket
 from bgcamd.service import faults
 from bgcamd.service.listen import is_ours, lock_of
 from bgcamd.service.varlink import Channel, Descriptors, Message, WireError
@@ -35,8 +35,8 @@ def find_socket(given: Path | None = None, instance: str | None = None) -> Path:
     """
     if given is not None:
         return given
-    if instance is None and (chosen := os.environ.get("BGCAMD_SOCKET")):
-        return Path(chosen)
+    if instance is None and (chosen := named_socket()) is not None:
+        return chosen
     name = instance or DEFAULT_INSTANCE
     own = user_socket(name)
     return own if own.exists() and is_ours(own.parent) else service_socket(name)
@@ -152,6 +152,12 @@ class Client:
         return ControlError(f"bgcamd on {self._path} {what} {method} ({error.rpartition('.')[2]}: {details})", _RESTART)
 
 
+def _places(path: Path) -> str:
+    """The path, and where else was looked for it."""
+    name = path.stem
+    return f"{user_socket(name)} or {path}" if path == service_socket(name) else str(path)
+
+
 def _connected(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     deadline = time.monotonic() + _CONNECT_S
@@ -181,7 +187,7 @@ def _knock(sock: socket.socket, path: Path) -> bool:
 
 def _unreachable(path: Path, error: OSError) -> ControlError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return ControlError(f"no bgcamd is running: there is no socket {path}", _START)
+        return ControlError(f"no bgcamd is running: there is no socket {_places(path)}", _START)
     if isinstance(error, ConnectionRefusedError):
         return ControlError(f"no bgcamd is running: nobody answers on {path}", _START)
     if isinstance(error, PermissionError):

@@ -171,9 +171,24 @@ class Daemon:
         """How many pictures went out, frames and cards."""
         return self._loop.written
 
+    @property
+    def page(self) -> str:
+        """The address of the preview's page, or ""."""
+        return self._outputs.page
+
+    @property
+    def output(self) -> str:
+        """What the outputs are called."""
+        return ", ".join(self._outputs.names)
+
+    @property
+    def engine(self) -> str:
+        """What runs the model, and why."""
+        return f"{self._model.engine.name}; {self._model.why}"
+
     def headline(self) -> str:
         """The state and what matters most about it, in a line."""
-        state, problems, outputs = self._loop.state, self._problems(), ", ".join(self._outputs.names)
+        state, problems, outputs = self._loop.state, self._problems(), self.output
         if problems:
             return f"{state}: {problems[0]}"
         if state == "idle":
@@ -187,12 +202,12 @@ class Daemon:
             "state": self._loop.state,
             "version": __version__,
             "camera": camera.name or "none",
-            "output": ", ".join(self._outputs.names),
+            "output": self.output,
             "size": str(self._canvas.size),
             "model": self._model.name,
             "engine": self._model.engine.name,
             "why": self._model.why,
-            "fps": stats.fps(time.monotonic_ns()),
+            "fps": stats.fps(time.monotonic_ns()) if self._loop.state == "live" else 0.0,
             "stages": stats.stages(),
             "age_ms": stats.age_ms(),
             "frames": stats.frames,

@@ -199,9 +199,19 @@ def test_keep_changes_nothing() -> None:
 
 def test_remove_gives_straight_colour_and_alpha() -> None:
     done = composed(PixelFormat.RGBP, hair(), Remove(), holds_alpha=True)
-    assert (np.stack(done.planes, axis=2) == gradient()).all()
+    assert (np.stack(done.planes, axis=2)[hair() > 0] == gradient()[hair() > 0]).all()
     assert done.alpha is not None
     assert (done.alpha == hair()).all()
+
+
+@pytest.mark.parametrize("format", [PixelFormat.I420, PixelFormat.RGBP])
+def test_nothing_of_the_room_is_passed_on_under_a_transparent_pixel(format: PixelFormat) -> None:  # noqa: A002
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[:, 40:] = 255
+    done = composed(format, alpha, Remove(), holds_alpha=True)
+    seen = rgb_of(done) if format is PixelFormat.I420 else np.stack(done.planes, axis=2)
+    assert seen[:, :32].max() <= 2
+    assert np.abs(seen[:, 46:-2] - gradient()[:, 46:-2]).max() <= 8
 
 
 def test_the_matte_alone_is_grey() -> None:

@@ -27,7 +27,7 @@ def load_module(label: str = LABEL) -> str:
 
 def get_module(label: str = LABEL) -> str:
     """Both commands, for a machine that may lack the module."""
-    return f"run: {load_module(label)}   (if that module isn't found, first: {INSTALL_MODULE})"
+    return f"{INSTALL_MODULE}; {load_module(label)}"
 
 
 def camera_error(error: OSError, node: str, doing: str) -> SourceError:

@@ -202,7 +202,7 @@ def test_a_write_that_would_block_is_an_error_not_a_lost_frame() -> None:
 @pytest.mark.parametrize(
     ("kernel", "message"),
     [
-        (FakeKernel(), "module v4l2loopback is not loaded.*sudo modprobe.*sudo apt install"),
+        (FakeKernel(), "module v4l2loopback is not loaded.*sudo apt install.*sudo modprobe"),
         (FakeKernel(FakeLoopback(denied=True)), "Permission denied.*usermod -aG video"),
         (FakeKernel(FakeLoopback(name="OBS")), 'no virtual camera is called "Virtual BG Camera"'),
     ],
