@@ -179,11 +179,12 @@ def _assembled(
     with ExitStack() as stack:
         camera = Camera(choices.camera, settings.camera.size, settings.camera.fps)
         natural, rate = camera.look()
+        rate = min(rate, settings.camera.fps or rate)
         size = fit_to(settings.camera.size, natural)
         canvas = HostCanvas(size)
         outputs = stack.enter_context(Outputs([output_plan(address, size, rate) for address in choices.outputs]))
         mailbox = stack.enter_context(Latest[Frame]())
-        capture = stack.enter_context(Capture(camera, mailbox))
+        capture = stack.enter_context(Capture(camera, mailbox, settings.camera.fps))
         loop = LiveLoop(
             capture=capture,
             mailbox=mailbox,

@@ -10,6 +10,7 @@ from pathlib import Path
 from bgcamd.assets import demo_path
 from bgcamd.errors import BgcamError, OutputError, SinkError, SourceError
 from bgcamd.frame import Sink, Size, Source
+from bgcamd.live.beside import Beside
 from bgcamd.live.outputs import OutputPlan
 from bgcamd.matting.engines import Choice, open_engine, prove
 from bgcamd.matting.manifest import find_manifest
@@ -42,6 +43,7 @@ from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
 HD = Size(1280, 720)
 """The size of the picture when no camera says another."""
 _RATE = Fraction(30)
+_DEMO = Size(960, 720)  # the photograph is square: in 16:9 little of it is left
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Camera:
             case File(path):
                 return Player(lambda: open_reader(path), name=str(path), rate=self._fps or _RATE)
             case Demo():
-                return _demo(self._size or HD, self._fps or _RATE)
+                return _demo(self._size or _DEMO, self._fps or _RATE)
             case Auto():
                 raise TypeError("auto has to be chosen first")
 
@@ -178,7 +180,7 @@ def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callabl
         case Device(path):
             return lambda: LoopbackSink(str(path), size=size, fps=float(rate))
         case File(path):
-            return lambda: MediaWriter(path, size=size, rate=rate)
+            return lambda: Beside(MediaWriter(path, size=size, rate=rate))
         case Preview(port):
             return lambda: PreviewSink(size=size, port=port)
         case Null():

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
@@ -36,9 +37,14 @@ class Capture:
     ----------
     open_source: opens the camera; called again, with growing delays, whenever it is lost.
     mailbox: takes each frame, which is the camera's until released.
+    most_fps: frames that come faster are left out: of a clip, or of a camera that knows one rate only.
     """
 
-    def __init__(self, open_source: Callable[[], Source], mailbox: Latest[Frame]) -> None:
+    def __init__(
+        self, open_source: Callable[[], Source], mailbox: Latest[Frame], most_fps: Fraction | None = None
+    ) -> None:
+        # a tenth less than the period, so that a camera's jitter leaves no frame out
+        self._least_ns = int(Fraction(9, 10) * 1_000_000_000 / most_fps) if most_fps else 0
         self._open_source, self._mailbox = open_source, mailbox
         self._stopped, self._wanted, self._wake = False, True, threading.Condition()
         self.state = CaptureState("opening")
@@ -97,7 +103,7 @@ class Capture:
             return not self._stopped
 
     def _stream(self, source: Source) -> None:
-        silent = 0.0
+        silent, last_ns = 0.0, -self._least_ns
         while self._wanted and not self._stopped:
             frame = source.read(_READ_S)
             if frame is not None:
@@ -105,6 +111,10 @@ class Capture:
                 if self.state.state != "live":
                     self.state = CaptureState("live", source.name)
                     _log.info("camera: %s, %s", source.name, source.size)
+                if frame.captured_ns - last_ns < self._least_ns:
+                    frame.release()
+                    continue
+                last_ns = frame.captured_ns
                 self._mailbox.put(frame)
                 continue
             silent += _READ_S
