@@ -126,7 +126,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     guest = item.config.stash.get(BOUND_FOR_GUEST, None)
     if report.failed and guest is not None:
         if guest.process.poll() is None:
-            report.sections.append(("bgcamd's journal", guest.call("journalctl -u bgcamd -n 40 --no-pager").output))
+            report.sections.append(("bgcamd's journal", guest.call("journalctl -u bgcamd -n 15 --no-pager").output))
         else:
             report.sections.append(("the guest's console", guest.console.read_text(errors="replace")[-2000:]))
     return report

@@ -9,7 +9,7 @@ from typing import Any
 from guest import Done, Guest
 
 FILE = "/etc/bgcamd/bgcamd.toml"
-INSTALLED = "/root/installed.toml"
+INSTALLED = "/run/installed.toml"
 
 
 @dataclass(frozen=True)
