@@ -11,7 +11,7 @@ from bgcamd.canvas.blend import Blender
 from bgcamd.canvas.blur import RoomBlur
 from bgcamd.canvas.color import solid, yuv_to_rgb
 from bgcamd.canvas.convert import IntoI420, even, into_rgb
-from bgcamd.canvas.edges import sharpened
+from bgcamd.canvas.edges import Sharpener
 from bgcamd.canvas.planes import Planes, lay, new_planes
 from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
 from bgcamd.scene import Alpha, Blur, Fit, Keep, PreparedScene, Remove
@@ -51,7 +51,8 @@ class HostCanvas:
         self._raw: Planes = self._taken  # a raw frame of another size, or one to be mirrored, is converted here first
         self._alpha = np.zeros((size.height, size.width), np.uint8)
         self._blender = Blender(self._taken)
-        self._blur: RoomBlur | None = None  # laid out when first needed
+        self._blur: RoomBlur | None = None  # laid out when first needed, as is
+        self._sharpener: Sharpener | None = None
         self._input = np.zeros((1, 3, 0, 0), np.float32)
         self._seen = np.zeros((0, 0, 3), np.uint8)  # the network's input as a packed RGB picture
 
@@ -120,14 +121,20 @@ class HostCanvas:
 
     def refine(self, matte: Matte, frame: Frame) -> Plane:
         """See ``frame.Canvas``. A soft matte is brought onto the edges of what ``shrink`` last gave, then bilinear."""
-        small = matte.alpha
-        if matte.softness > 1 and small.shape == self._seen.shape[:2]:
-            small = sharpened(small, self._seen, matte.softness)
-        small = cv2.convertScaleAbs(small, alpha=255)
+        if matte.softness > 1 and matte.alpha.shape == self._seen.shape[:2]:
+            small = self._sharpener_for(matte.alpha).sharpened(matte.alpha, self._seen, matte.softness)
+        else:
+            small = cv2.convertScaleAbs(matte.alpha, alpha=255)
         cv2.resize(small, self.size, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
         if frame.alpha is not None:
             cv2.multiply(self._alpha, frame.alpha, dst=self._alpha, scale=1 / 255)
         return self._alpha
+
+    def _sharpener_for(self, alpha: NDArray[np.float32]) -> Sharpener:
+        size = Size(alpha.shape[1], alpha.shape[0])
+        if self._sharpener is None or self._sharpener.size != size:
+            self._sharpener = Sharpener(size)
+        return self._sharpener
 
     def compose(self, frame: Frame, alpha: Plane, scene: PreparedScene) -> Frame:
         """See ``frame.Canvas``."""
