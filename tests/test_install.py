@@ -41,6 +41,14 @@ FILES = {
     "usr/local/share/zsh/site-functions/_bgcamd",
 }
 
+OF_AN_INSTANCE = {
+    "AssertPathExists=/etc/bgcamd/%i.toml\n": "",
+    " (%i)": "",
+    " --instance %i": "",
+    "bgcamd@%i": "bgcamd",
+    "%i.sock": "bgcamd.sock",
+}
+
 
 def install(root: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {"DESTDIR": str(root), "GENERATOR": sys.executable} | environment
@@ -134,11 +142,12 @@ def test_the_sandbox_is_tight(verifier: list[str], unit: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr  # an exposure of at most 2.0
 
 
-def test_an_instance_is_the_service_but_for_its_name() -> None:
+def test_an_instance_is_the_service_but_for_its_name_and_settings() -> None:
     for kind in ("service", "socket"):
         one, every = ((CHECKOUT / f"systemd/bgcamd{at}.{kind}").read_text() for at in ("", "@"))
-        same = every.replace("bgcamd@%i", "bgcamd").replace(" --instance %i", "").replace(" (%i)", "")
-        assert same.replace("%i.sock", "bgcamd.sock") == one
+        for its_own, ours in OF_AN_INSTANCE.items():
+            every = every.replace(its_own, ours)
+        assert every == one
 
 
 def test_every_option_and_setting_is_in_the_man_pages(once: Path) -> None:
