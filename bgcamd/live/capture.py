@@ -31,7 +31,7 @@ class CaptureState:
 
 
 class Capture:
-    """Runs from ``start`` until the context is left.
+    """Runs from entering the context until it is left; the camera is off until it is wanted.
 
     Parameters
     ----------
@@ -46,8 +46,8 @@ class Capture:
         # a tenth less than the period, so that a camera's jitter leaves no frame out
         self._least_ns = int(Fraction(9, 10) * 1_000_000_000 / most_fps) if most_fps else 0
         self._open_source, self._mailbox = open_source, mailbox
-        self._stopped, self._wanted, self._wake = False, True, threading.Condition()
-        self.state = CaptureState("opening")
+        self._stopped, self._wanted, self._wake = False, False, threading.Condition()
+        self.state = CaptureState("off")
         self.crash: BaseException | None = None  # what no camera should raise; the loop raises it on
         self._thread = threading.Thread(target=self._guarded, name="capture")
 

@@ -56,7 +56,7 @@ class LiveLoop:
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._after_write: list[Callable[[], None]] = []
         self._stopping = False
-        self.paused, self._idle, self._live = False, False, False
+        self.paused, self._idle, self._live = False, True, False
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
         self.shown: Frame | None = None  # what viewers see now, valid between two frames

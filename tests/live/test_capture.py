@@ -59,9 +59,25 @@ class Kept(Latest[Frame]):
 
 def test_frames_that_come_faster_than_asked_for_are_left_out() -> None:
     clip, mailbox = Clip(), Kept()
-    with mailbox, Capture(lambda: clip, mailbox, Fraction(15)):
+    with mailbox, Capture(lambda: clip, mailbox, Fraction(15)) as capture:
+        capture.want(True)
         while clip.given < 60:
             time.sleep(0.01)
     assert len(mailbox.times) == 15
     assert set(np.diff(mailbox.times) // MS) <= {66, 67}
     assert clip.released == 60
+
+
+def test_the_camera_is_not_even_opened_before_it_is_wanted() -> None:
+    opened: list[Clip] = []
+
+    def open_it() -> Clip:
+        opened.append(Clip())
+        return opened[-1]
+
+    with Kept() as mailbox, Capture(open_it, mailbox) as capture:
+        time.sleep(0.1)
+        assert opened == []
+        capture.want(True)
+        while not mailbox.times:
+            time.sleep(0.01)

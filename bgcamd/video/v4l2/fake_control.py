@@ -40,8 +40,9 @@ class FakeControl(FakeDevice):
     def _add(self, wanted: Any) -> None:
         if not isinstance(wanted, Config) or wanted.output_nr != wanted.capture_nr:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        used = set(self._kernel.video_nodes())
-        node = next(node for node in (f"/dev/video{number}" for number in range(64)) if node not in used)
+        node = f"/dev/video{wanted.output_nr}"
+        if node in self._kernel.video_nodes():
+            raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
         label, exclusive = wanted.card_label.decode(), not wanted.announce_all_caps
         self._kernel.plug(FakeLoopback(node=node, name=label, exclusive_caps=exclusive))
 

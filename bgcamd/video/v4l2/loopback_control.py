@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
+import time
 from contextlib import suppress
 from ctypes import c_char, c_int32, c_uint32
 
@@ -17,10 +19,11 @@ CTL_ADD = 0x4C80
 MOST_LABEL = 31
 """Bytes of a label; the 32nd is its end."""
 _BUFFERS = 4
+_FIRST = 10  # the lower numbers are left to cameras, of which many programs take the first
 
 
 class Config(ctypes.Structure):
-    """struct v4l2_loopback_config. 0 is the module's own default, -1 the next free number."""
+    """struct v4l2_loopback_config. 0 is the module's own default."""
 
     _fields_ = (
         ("output_nr", c_int32),
@@ -47,12 +50,15 @@ def find_or_make_loopback(label: str, kernel: Kernel = LINUX) -> str:
     except SinkError:
         if not _made(label, kernel):
             raise
-    return find_loopback(label, kernel)
+    node = find_loopback(label, kernel)
+    _wait_for_udev(node, kernel)
+    return node
 
 
 def _made(label: str, kernel: Kernel) -> bool:
     """Whether a device was made; it was not where the module is old or not loaded, or the node is not ours to open."""
-    wanted = Config(-1, -1, label.encode()[:MOST_LABEL], max_buffers=_BUFFERS)
+    number = next(n for n in itertools.count(_FIRST) if f"/dev/video{n}" not in kernel.video_nodes())
+    wanted = Config(number, number, label.encode()[:MOST_LABEL], max_buffers=_BUFFERS)
     with suppress(OSError):
         fd = kernel.open(CONTROL_NODE, os.O_RDWR)
         try:
@@ -61,3 +67,14 @@ def _made(label: str, kernel: Kernel) -> bool:
             kernel.close(fd)
         return True
     return False
+
+
+def _wait_for_udev(node: str, kernel: Kernel) -> None:
+    """A new node belongs to root for a moment, until udev has given it to its group."""
+    for _ in range(20):
+        try:
+            kernel.close(kernel.open(node, os.O_RDWR | os.O_NONBLOCK))
+        except PermissionError:
+            time.sleep(0.05)
+        else:
+            return

@@ -30,7 +30,7 @@ def test_one_that_is_missing_is_made_with_its_label_and_used() -> None:
     kernel = FakeKernel(FakeLoopback(name="OBS"))
     kernel.plug(FakeControl(kernel))
     with LoopbackSink(None, label="Virtual BG Camera 2", size=Size(64, 48), fps=30, kernel=kernel) as sink:
-        assert sink.name == "Virtual BG Camera 2 (/dev/video0)"
+        assert sink.name == "Virtual BG Camera 2 (/dev/video11)"
     assert kernel.descriptors == 0
 
 
