@@ -29,7 +29,7 @@ test: $(BIN)/.installed
 
 e2e: setup
 	@tests/e2e/rig
-	$(BIN)/pytest tests/e2e --timeout 600 --durations 0 $(ARGS)
+	$(BIN)/pytest tests/e2e -vv --timeout 600 $(ARGS)
 	@tests/e2e/rig worked
 
 check: $(BIN)/.installed

@@ -25,14 +25,16 @@ from pictures import write_person, write_reef  # noqa: E402
 from service import Service  # noqa: E402
 
 RIG = Path(os.environ.get("RIG_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "bgcamd-rig")).expanduser()
-BOUND_FOR_GUEST = pytest.StashKey[Guest]()
+GUEST = pytest.StashKey[Guest]()
 
 Say = Callable[[str], None]
+
+BUSY = 2  # goals in time are printed beside what was measured; only twice as much fails: machines have other work, too
 
 
 @pytest.fixture(scope="session")
 def say(pytestconfig: pytest.Config) -> Say:
-    """Print what a test saw, between the dots, whether it passes or not."""
+    """Print what a test saw, whether it passes or not."""
     terminal = pytestconfig.pluginmanager.get_plugin("terminalreporter")
     capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
     assert terminal is not None
@@ -56,7 +58,7 @@ def guest(say: Say, pytestconfig: pytest.Config) -> Iterator[Guest]:
         say(f"[rig] {what}: {time.monotonic() - start:.0f} s")
 
     with booted(RIG) as guest:
-        pytestconfig.stash[BOUND_FOR_GUEST] = guest
+        pytestconfig.stash[GUEST] = guest
         with timed("pictures and sources copied"):
             _copy(guest.share)
         with timed("bgcamd installed in the guest"):
@@ -69,17 +71,17 @@ def guest(say: Say, pytestconfig: pytest.Config) -> Iterator[Guest]:
         yield guest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def loopback(guest: Guest) -> str:
     """The module, loaded as the installed settings say: the virtual camera is /dev/video10, in no program's use."""
     guest.run("modprobe v4l2loopback; udevadm settle")
     return "/dev/video10"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def empty_webcam(guest: Guest, loopback: str) -> str:
     """A second loopback device: what a test writes to it, it shows as a webcam would."""
-    guest.run("python3 /share/inside/add_webcam.py 20 'Test Webcam'; udevadm settle")
+    guest.run("[ -e /dev/video20 ] || python3 /share/inside/add_webcam.py 20 'Test Webcam'; udevadm settle")
     return "/dev/video20"
 
 
@@ -123,7 +125,7 @@ def _install(guest: Guest) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Beside what failed, show what the guest has to say about it."""
     report = yield
-    guest = item.config.stash.get(BOUND_FOR_GUEST, None)
+    guest = item.config.stash.get(GUEST, None)
     if report.failed and guest is not None:
         if guest.process.poll() is None:
             report.sections.append(("bgcamd's journal", guest.call("journalctl -u bgcamd -n 15 --no-pager").output))
