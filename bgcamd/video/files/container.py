@@ -13,6 +13,7 @@ import av.container
 import av.error
 from av.audio.stream import AudioStream
 from av.codec import CodecContext
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
@@ -113,15 +114,10 @@ def color_of(picture: av.VideoFrame) -> Color:
 
 
 def turn_of(picture: av.VideoFrame) -> Turn:
-    """How a frame must be turned to stand upright (its display matrix).
-
-    A matrix that only flips top to bottom is not heeded: PyAV's side data and its frame hold each other, and so all of
-    the decoder's memory until a garbage collection. They are asked for only where the rotation says that it matters.
-    """
-    if not picture.rotation:
-        return UPRIGHT
-    matrix = picture.side_data.get("DISPLAYMATRIX")
-    return UPRIGHT if matrix is None else turn_of_matrix(bytes(cast(Any, matrix)))
+    """How a frame must be turned to stand upright (its display matrix)."""
+    # picture.side_data would tie the picture to itself, and its memory would wait for a collection of cycles.
+    matrix = cast(Any, SideDataContainer)(picture).get("DISPLAYMATRIX")
+    return UPRIGHT if matrix is None else turn_of_matrix(bytes(matrix))
 
 
 def duration(container: av.container.InputContainer, stream: VideoStream) -> tuple[float | None, bool]:

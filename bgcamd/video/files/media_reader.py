@@ -12,6 +12,7 @@ import av
 import av.error
 import numpy as np
 from av.packet import Packet
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from bgcamd.errors import InputError
@@ -75,6 +76,7 @@ class MediaReader:
         self.damage: str | None = None
         self._first: av.VideoFrame | None = None
         self._format = format
+        self._scaler = VideoReformatter()
         self._container = open_container(path)
         try:
             self._open(color)
@@ -217,4 +219,4 @@ class MediaReader:
     def _as(self, picture: av.VideoFrame, pixels: str) -> av.VideoFrame:
         same_size = self._cut(Size(picture.width, picture.height)) == self._stored
         size = Size(picture.width, picture.height) if same_size else self._stored
-        return convert(picture, pixels, source=self._source, target=self.color, size=size)
+        return convert(picture, pixels, source=self._source, target=self.color, size=size, scaler=self._scaler)

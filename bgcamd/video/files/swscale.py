@@ -7,7 +7,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 from av import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from bgcamd.frame import Color, Frame, PixelFormat, Plane, Size
 
@@ -29,13 +29,16 @@ def samples(frame: VideoFrame, index: int, channels: int = 1) -> Plane:
     return cut if channels == 1 else cut.reshape(height, width, channels)
 
 
-def convert(frame: VideoFrame, pixels: str, *, source: Color, target: Color, size: Size) -> VideoFrame:
+def convert(
+    frame: VideoFrame, pixels: str, *, source: Color, target: Color, size: Size, scaler: VideoReformatter | None = None
+) -> VideoFrame:
     """Return ``frame`` as libav format ``pixels``, scaled to ``size``, its colours changed from source to target.
 
     Full range is meant where either side is RGB, whatever its ``Color`` says. The same frame comes back when
-    nothing is to be done.
+    nothing is to be done. scaler: keeps swscale's tables from frame to frame; for one thread at a time.
     """
-    return frame.reformat(
+    return (scaler or VideoReformatter()).reformat(
+        frame,
         width=size.width,
         height=size.height,
         format=pixels,
@@ -44,6 +47,7 @@ def convert(frame: VideoFrame, pixels: str, *, source: Color, target: Color, siz
         src_color_range=_range(source, rgb=frame.format.is_rgb),
         dst_color_range=_range(target, rgb=pixels in _RGB),
         interpolation=_EXACT,
+        threads=1,  # swscale would start one a core, anew for each scaler
     )
 
 
