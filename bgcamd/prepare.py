@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bgcamd.canvas.background import Moving, Plate, Still
 from bgcamd.errors import InputError
-from bgcamd.frame import PixelFormat
+from bgcamd.frame import PixelFormat, Reader
 from bgcamd.scene import Alpha, Backdrop, Blur, Clip, Colour, Keep, Picture, PreparedScene, Remove, Scene
 from bgcamd.video.files.images import MAX_PIXELS, read_image
 from bgcamd.video.files.paths import Kind, classify, open_reader
@@ -28,13 +28,20 @@ def _backdrop(scene: Scene, plate: Plate, *, holds_alpha: bool, wait: bool) -> B
         case Picture(path):
             return Still(plate.picture(read_image(path, most=MAX_PIXELS if wait else _LIVE_PIXELS), scene.fit))
         case Clip(path):
-            return Moving(lambda: open_reader(path, format=PixelFormat.RGB24), plate, scene.fit, wait=wait)
+            return Moving(lambda: _clip(path, plate), plate, scene.fit, wait=wait)
         case Colour(rgb):
             return Still(plate.solid(rgb))
         case Remove() if not holds_alpha:
             return Still(plate.solid((0, 0, 0)))
         case Keep() | Remove() | Alpha() | Blur():
             return None
+
+
+def _clip(path: Path, plate: Plate) -> Reader:
+    """Open a clip in the plate's own format, so that nothing has to be converted twice."""
+    if plate.format is PixelFormat.I420:
+        return open_reader(path, format=PixelFormat.I420, color=plate.color)
+    return open_reader(path, format=PixelFormat.RGB24)
 
 
 def background_of(path: Path, name: str = "") -> Picture | Clip:

@@ -12,6 +12,7 @@ from typing import Self
 import cv2
 import numpy as np
 
+from bgcamd.canvas.blend import Blender
 from bgcamd.canvas.color import solid
 from bgcamd.canvas.convert import rgb_into_i420
 from bgcamd.canvas.planes import Planes, fill, lay, new_planes
@@ -44,7 +45,10 @@ class Plate:
         return planes
 
     def lay(self, frame: Frame, fit: Fit, planes: Planes) -> None:
-        """Lay an RGB24 frame into ``planes``."""
+        """Lay an RGB24 frame, or on an I420 plate one of I420 in its colour, into ``planes``."""
+        if frame.format is PixelFormat.I420:
+            lay(self._opaque(frame), planes, fit, solid((0, 0, 0), self.color))
+            return
         rgb = frame.planes[0]
         if frame.alpha is not None:
             rgb = cv2.multiply(rgb, cv2.merge([frame.alpha] * 3), scale=1 / 255)
@@ -54,6 +58,14 @@ class Plate:
             rgb_into_i420(fitted, planes, self.color)
         else:
             cv2.split(fitted, list(planes))
+
+    def _opaque(self, frame: Frame) -> Planes:
+        """An I420 frame's planes, what is transparent in them black."""
+        if frame.alpha is None:
+            return frame.planes
+        black, over = Plate(frame.size, self.format, self.color).solid((0, 0, 0)), new_planes(self.format, frame.size)
+        Blender(over).over(frame.planes, frame.alpha, black, over)
+        return over
 
 
 class Still:
@@ -80,7 +92,7 @@ class Moving:
 
     Parameters
     ----------
-    open_reader: opens the clip from its start; RGB24 frames. Called again for every round.
+    open_reader: opens the clip from its start; frames as ``Plate.lay`` takes them. Called again for every round.
     Raises InputError when the clip holds no frame.
     """
 

@@ -116,3 +116,17 @@ def test_what_is_transparent_in_a_picture_becomes_black() -> None:
     red, _, _ = PLATE.picture(white, Fit.STRETCH)
     assert (red[:, :8] == 0).all()
     assert (red[:, 8:] == 255).all()
+
+
+def test_a_clip_in_the_canvass_own_format_is_laid_as_it_is_and_its_transparent_parts_black() -> None:
+    plate = Plate(Size(16, 8), PixelFormat.I420, BT601)
+    y, u, v = np.full((8, 16), 180, np.uint8), np.full((4, 8), 90, np.uint8), np.full((4, 8), 200, np.uint8)
+    frame = Frame((y, u, v), PixelFormat.I420, Size(16, 8))
+    assert [set(np.unique(plane)) for plane in plate.picture(frame, Fit.STRETCH)] == [{180}, {90}, {200}]
+    frame.alpha = np.zeros((8, 16), np.uint8)
+    frame.alpha[:, 8:] = 255
+    luma, blue, red = plate.picture(frame, Fit.STRETCH)
+    assert set(np.unique(luma[:, :8])) == {16}
+    assert set(np.unique(luma[:, 8:])) == {180}
+    assert (blue[0, 0], red[0, 0]) == (128, 128)
+    assert (blue[0, 7], red[0, 7]) == (90, 200)
