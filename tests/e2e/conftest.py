@@ -28,6 +28,7 @@ RIG = Path(os.environ.get("RIG_DIR") or Path(os.environ.get("XDG_CACHE_HOME") or
 GUEST = pytest.StashKey[Guest]()
 
 Say = Callable[[str], None]
+PLUG = "modprobe vivid n_devs=1 node_types=0x1 input_types=0x00 vid_cap_nr={}; udevadm settle"
 
 BUSY = 2  # goals in time are printed beside what was measured; only twice as much fails: machines have other work, too
 
@@ -92,6 +93,14 @@ def webcam(guest: Guest, empty_webcam: str) -> Iterator[str]:
     with guest.background("webcam", play):
         guest.wait_for(f"v4l2-ctl -d {empty_webcam} --list-formats | grep MJPG")
         yield empty_webcam
+
+
+@pytest.fixture
+def vivid(guest: Guest, loopback: str) -> Iterator[str]:
+    """The kernel's own test camera, as /dev/video0; it can be unplugged."""
+    guest.run(PLUG.format(0))
+    yield "/dev/video0"
+    guest.wait_for("! [ -d /sys/module/vivid ] || modprobe -r vivid")
 
 
 @pytest.fixture

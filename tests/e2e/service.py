@@ -8,41 +8,54 @@ from typing import Any
 
 from guest import Done, Guest
 
-FILE = "/etc/bgcamd/bgcamd.toml"
-INSTALLED = "/run/installed.toml"
-
 
 @dataclass(frozen=True)
 class Service:
-    """The unit bgcamd.service, and bgcam as the user "desk", who is in the group video and nothing more."""
+    """bgcamd.service, or with an instance's name bgcamd@NAME.service, and bgcam as the user "desk".
+
+    "desk" is in the group video, and nothing more.
+    """
 
     guest: Guest
+    instance: str = ""
+
+    @property
+    def unit(self) -> str:
+        """The name of the unit."""
+        return f"bgcamd@{self.instance}" if self.instance else "bgcamd"
+
+    @property
+    def file(self) -> str:
+        """The settings file."""
+        return f"/etc/bgcamd/{self.instance or 'bgcamd'}.toml"
 
     def start(self, **sections: dict[str, object]) -> None:
         """Write other settings than the installed ones, section by section, if any are given, and start."""
         if sections:
             self.configure(**sections)
-        self.guest.run("systemctl start bgcamd")
+        self.guest.run(f"systemctl start {self.unit}")
 
     def configure(self, **sections: dict[str, object]) -> None:
-        """Write the settings file; the output is the virtual camera."""
+        """Write the settings file, and keep the installed one; the output is the virtual camera."""
         lines = []
         for section, keys in ({"output": {"addresses": ["loopback:"]}} | sections).items():
             lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
-        self.guest.run("\n".join([f"cp -n {FILE} {INSTALLED}; cat >{FILE} <<'END'", *lines, "END"]))
+        keep = f"[ ! -e {self.file} ] || cp -n {self.file} {self.file}.installed"
+        self.guest.run("\n".join([f"{keep}; cat >{self.file} <<'END'", *lines, "END"]))
 
     def remove(self) -> None:
         """Stop it, and forget the settings, the scene, and that it was started often."""
-        forget = f"[ ! -e {INSTALLED} ] || mv {INSTALLED} {FILE}; rm -f /var/lib/bgcamd/scene.json"
-        self.guest.run(f"systemctl stop bgcamd; {forget}; systemctl reset-failed")
+        back = f"[ ! -e {self.file}.installed ] || mv {self.file}.installed {self.file}"
+        forget = "rm -rf /var/lib/bgcamd/scene.json /var/lib/bgcamd/instances"
+        self.guest.run(f"systemctl stop {self.unit}; {back}; {forget}; systemctl reset-failed")
 
     def bgcam(self, words: str, *, user: str = "desk") -> str:
         """Run a bgcam command that must succeed; returns what it printed."""
-        return self.guest.run(f"bgcam {words}", user=user)
+        return self.guest.run(f"{self._program} {words}", user=user)
 
     def refused(self, words: str, *, user: str = "desk") -> Done:
         """Run a bgcam command that must not succeed."""
-        done = self.guest.call(f"bgcam {words}", user=user)
+        done = self.guest.call(f"{self._program} {words}", user=user)
         assert done.status != 0, f"bgcam {words} should have failed; it said: {done.output}"
         return done
 
@@ -52,4 +65,8 @@ class Service:
 
     def wait_for_state(self, state: str, *, timeout: float = 15) -> None:
         """Wait until status says so."""
-        self.guest.wait_for(f'bgcam status --json | grep -E \'"state": *"{state}"\'', timeout=timeout)
+        self.guest.wait_for(f'{self._program} status --json | grep -E \'"state": *"{state}"\'', timeout=timeout)
+
+    @property
+    def _program(self) -> str:
+        return f"bgcam --instance {self.instance}" if self.instance else "bgcam"

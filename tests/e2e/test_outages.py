@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from conftest import BUSY, Say
+from conftest import BUSY, PLUG, Say
 from guest import Guest
 from looks import watching
 from service import Service
 
-PLUG = "modprobe vivid n_devs=1 node_types=0x1 input_types=0x00 vid_cap_nr={}; udevadm settle"
 UNPLUG = "echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind"  # from under whoever holds it, as USB does
 CLOCK = "cut -d' ' -f1 /proc/uptime"  # monotonic, in seconds
 AGAIN_S = 5.0  # bgcamd looks for a lost camera at least this often
-
-
-@pytest.fixture
-def vivid(guest: Guest, loopback: str) -> Iterator[str]:
-    """The kernel's own test camera, as /dev/video0."""
-    guest.run(PLUG.format(0))
-    yield "/dev/video0"
-    guest.wait_for("! [ -d /sys/module/vivid ] || modprobe -r vivid")
 
 
 @pytest.fixture
