@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, Usa
 from bgcamd.frame import Frame
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
-from bgcamd.live.loop import LiveLoop
+from bgcamd.live.loop import STARTING, LiveLoop
 from bgcamd.live.outputs import Outputs
 from bgcamd.paths import DEFAULT_INSTANCE, named_socket, service_socket, state_folder, user_socket
 from bgcamd.pipeline import Pipeline, fit_to
@@ -87,10 +87,11 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.control, socket))
         choices = _choices(settings, instance)
+        air = stack.enter_context(_on_air(settings.camera, choices))
         saved = _saved(state, settings)
         scene = change.applied_to(saved.scene, background_of)
         model, chosen = _model(settings.model, None if model_asked else saved.model)
-        daemon = stack.enter_context(_assembled(settings, choices, model, scene, strangers=listener.anyone))
+        daemon = stack.enter_context(_assembled(settings, air, model, scene, strangers=listener.anyone))
         control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
         stack.enter_context(Server(listener, Service([control.interface])))
         _stop_on_signals(daemon)
@@ -168,31 +169,48 @@ def _model(settings: ModelSettings, chosen: str | None) -> tuple[Model, str | No
     return open_model(settings.name, settings.engine, settings.threads), None
 
 
+@dataclass(frozen=True)
+class _Air:
+    """What shows a picture as soon as there is one."""
+
+    camera: Camera
+    canvas: HostCanvas
+    cards: Cards
+    outputs: Outputs
+
+
 @contextmanager
-def _assembled(
-    settings: Settings, choices: Choices, model: Model, scene: Scene, *, strangers: bool
-) -> Iterator[Daemon]:
-    """The live loop with everything round it; the camera is open and the outputs have been tried.
+def _on_air(settings: CameraSettings, choices: Choices) -> Iterator[_Air]:
+    """The outputs, with a first card: who watched before a restart waits no longer than need be."""
+    camera = Camera(choices.camera, settings.size, settings.fps)
+    natural, rate = camera.look()
+    rate = min(rate, settings.fps or rate)
+    size = fit_to(settings.size, natural)
+    canvas = HostCanvas(size)
+    cards = Cards(canvas.plate)
+    with Outputs([output_plan(address, size, rate) for address in choices.outputs]) as outputs:
+        outputs.write(cards.frame(STARTING))
+        yield _Air(camera, canvas, cards, outputs)
+
+
+@contextmanager
+def _assembled(settings: Settings, air: _Air, model: Model, scene: Scene, *, strangers: bool) -> Iterator[Daemon]:
+    """The live loop with everything round it.
 
     strangers: clients may be other users.
     """
+    canvas, outputs = air.canvas, air.outputs
     with ExitStack() as stack:
-        camera = Camera(choices.camera, settings.camera.size, settings.camera.fps)
-        natural, rate = camera.look()
-        rate = min(rate, settings.camera.fps or rate)
-        size = fit_to(settings.camera.size, natural)
-        canvas = HostCanvas(size)
-        outputs = stack.enter_context(Outputs([output_plan(address, size, rate) for address in choices.outputs]))
         mailbox = stack.enter_context(Latest[Frame]())
-        capture = stack.enter_context(Capture(camera, mailbox, settings.camera.fps))
+        capture = stack.enter_context(Capture(air.camera, mailbox, settings.camera.fps))
         loop = LiveLoop(
             capture=capture,
             mailbox=mailbox,
             outputs=outputs,
             pipeline=Pipeline(canvas, model.engine),
             scene=_ready(scene, canvas.plate),
-            demand=Demand(lambda: outputs.watched, _linger(settings.camera, camera)),
-            draw_card=Cards(canvas.plate).frame,
+            demand=Demand(lambda: outputs.watched, _linger(settings.camera, air.camera)),
+            draw_card=air.cards.frame,
         )
         daemon = Daemon(
             loop=loop,
@@ -204,7 +222,6 @@ def _assembled(
             open_model=lambda name: _asked_model(settings.model, name, strangers=strangers),
         )
         stack.callback(daemon.close)
-        outputs.open()
         yield daemon
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,6 +40,8 @@ from bgcamd.video.v4l2 import devices
 from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.loopback import LoopbackSink
 from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
+
+_log = logging.getLogger(__name__)
 
 HD = Size(1280, 720)
 """The size of the picture when no camera says another."""
@@ -116,6 +119,8 @@ class Camera:
                 node = self._node()
                 source = V4L2Camera(node, size=self._size, fps=self._asked)
                 self._known = devices.describe(node)
+                if self._fps and abs(source.rate - self._fps) > self._fps / 20:
+                    _log.warning("%s gives %g frames per second, not %g", source.name, source.rate, self._fps)
                 return source
             case File(path):
                 return Player(lambda: open_reader(path), name=str(path), rate=self._fps or _RATE)

@@ -29,7 +29,8 @@ def devices(*, as_json: bool) -> None:
         for device in rows:
             click.echo(f"  {device.node:<13} {device.name}  {_detail(device)}")
         if not rows:
-            click.echo(f"  none; {get_module()}" if loopback else "  none")
+            known = not any(device.error for device in found)  # one that may not be opened may be either
+            click.echo(f"  none; {get_module()}" if loopback and known else "  none")
 
 
 def _detail(device: Device) -> str:

@@ -22,6 +22,9 @@ from bgcamd.scene import PreparedScene
 from bgcamd.video.mailbox import Latest
 
 _log = logging.getLogger(__name__)
+STARTING = "Starting…"
+"""The card's title until the camera's first picture."""
+
 _CARD_S = 0.1  # a card is written again this often, so that readers go on reading
 _IDLE_S = 1.0  # and this often when nobody watches
 _SILENCE_S = 1.0  # after this long without a frame the last picture gives way to a card
@@ -196,4 +199,4 @@ class LiveLoop:
             return self._draw_card("Picture hidden", lines)
         if camera.why:
             return self._draw_card("No camera", (camera.why, camera.hint))
-        return self._draw_card("Starting…", ())
+        return self._draw_card(STARTING, ())

@@ -109,11 +109,6 @@ class Outputs:
             for slot in self._slots:
                 stack.callback(slot.close)
 
-    def open(self) -> None:
-        """Try every output now rather than with the first frame."""
-        for slot in self._slots:
-            slot.open()
-
     def write(self, frame: Frame) -> None:
         """Write to every output that is open or can be opened now; never raises a BgcamError."""
         for slot in self._slots:

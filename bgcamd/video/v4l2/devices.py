@@ -95,7 +95,8 @@ def find_named(text: str, kernel: Kernel = LINUX) -> str:
     if len(found) == 1:
         return found[0].node
     there = ", ".join(f"{device} at {device.bus}" for device in found or cameras) or "none at all"
-    raise SourceError(f'{len(found) or "no"} cameras are called "{text}"; there is {there}', "bgcam devices lists them")
+    called = f"{len(found)} cameras are called" if found else "no camera is called"
+    raise SourceError(f'{called} "{text}"; there is {there}', "bgcam devices lists them")
 
 
 def find_again(known: Device, kernel: Kernel = LINUX) -> str:

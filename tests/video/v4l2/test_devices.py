@@ -137,7 +137,7 @@ def test_a_camera_is_found_by_name_or_bus_or_a_part_that_only_one_has(text: str,
     assert find_named(text, two_cameras()) == node
 
 
-@pytest.mark.parametrize(("text", "said"), [("HD Webcam", "2 cameras are called"), ("Leica", "no cameras are called")])
+@pytest.mark.parametrize(("text", "said"), [("HD Webcam", "2 cameras are called"), ("Leica", "no camera is called")])
 def test_a_name_that_is_not_one_cameras_is_told_with_those_there_are(text: str, said: str) -> None:
     with pytest.raises(SourceError, match=said) as caught:
         find_named(text, two_cameras())
