@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 
 from bgcamd.paths import models_folder
 
+# Programs that tests start heed signals, also where the tests themselves run in the background or under nohup.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("bgcamd", deadline=None)  # a busy machine is no failure
 settings.load_profile("bgcamd")
 
