@@ -25,7 +25,7 @@ def main(label: str, count: str, file: str) -> None:
     answers: list[dict[str, Any]] = []
     server = HTTPServer(("127.0.0.1", 0), partial(Page, answers))
     address = f"http://127.0.0.1:{server.server_port}/?{urlencode({'label': label, 'count': count})}"
-    with tempfile.TemporaryDirectory() as profile:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:  # the browser may still write there
         command = [*CHROMIUM, ALLOW, f"--user-data-dir={profile}", address]
         browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not answers:
