@@ -40,11 +40,10 @@ from bgcamd.video.v4l2 import devices
 from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.loopback import LoopbackSink
 from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
+from bgcamd.video.v4l2.modes import HD
 
 _log = logging.getLogger(__name__)
 
-HD = Size(1280, 720)
-"""The size of the picture when no camera says another."""
 _RATE = Fraction(30)
 _DEMO = Size(960, 720)  # the photograph is square: in 16:9 little of it is left
 

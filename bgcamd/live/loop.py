@@ -156,17 +156,15 @@ class LiveLoop:
         except EngineError as error:
             return self._hide(error)
         except Exception as error:
-            if self.fault is None:
-                _log.exception("an internal error; the picture is hidden while it lasts")
-            return self._hide(EngineError(f"an internal error: {error!r}", "the log has the traceback"))
+            return self._hide(EngineError(f"an internal error: {error!r}", "the log has the traceback"), traceback=True)
         self.fault, self._live = None, True
         self._write(done)
         self.pipeline.stats.written(captured, time.monotonic_ns())
         return True
 
-    def _hide(self, fault: EngineError) -> bool:
+    def _hide(self, fault: EngineError, *, traceback: bool = False) -> bool:
         if self.fault is None:
-            _log.error("no matte, so the picture is hidden: %s", fault)
+            _log.error("no matte, so the picture is hidden: %s", fault, exc_info=traceback)
         self.fault = fault
         return False
 
