@@ -9,6 +9,7 @@
     ├── SinkError                      69      the virtual camera is missing or held (temporary, likewise)
     ├── ModelError                     66      a model is unknown, not fetched, or damaged
     ├── EngineError                    70      the network could not be loaded or run
+    │   └── DeviceError                        the GPU failed, or there is none
     └── ControlError                   69      the daemon does not answer, or answers what the client does not know
 
 ``message`` says what failed and where, ``hint`` what to do about it. Only the composition root, the
@@ -81,6 +82,10 @@ class ModelError(BgcamError):
 
 class EngineError(BgcamError):
     """The network could not be loaded or run."""
+
+
+class DeviceError(EngineError):
+    """The GPU, its driver or its memory failed, or there is none."""
 
 
 class ControlError(BgcamError):

@@ -33,6 +33,11 @@ def models_folder() -> Path:
     return _xdg("XDG_CACHE_HOME", ".cache") / "bgcamd" / "models"
 
 
+def kernels_folder() -> Path:
+    """What was compiled for this machine's GPU, kernels and TensorRT plans: it can be made again at any time."""
+    return models_folder().parent / "gpu"
+
+
 def state_folder() -> Path:
     """What outlives a restart (the scene): the service's state folder, or ~/.local/state/bgcamd."""
     if state := os.environ.get("STATE_DIRECTORY"):

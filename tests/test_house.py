@@ -24,7 +24,7 @@ MODULES = {
 
 FLOORS = [
     {"bgcamd", "atomic", "errors", "frame", "paths", "tables", "wheels"},
-    {"scene", "values", "toml_file", "settings", "assets"},
+    {"scene", "values", "toml_file", "settings", "assets", "cuda"},
     {"video", "matting", "canvas"},
     {"prepare", "pipeline", "stats"},
     {"live"},
