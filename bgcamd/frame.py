@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bgcamd.scene import PreparedScene
 
 Plane = NDArray[np.uint8]
+Tensor: TypeAlias = Any
+"""What a canvas and an engine hand each other: arrays of NumPy on the CPU, ``cuda.gpu.DeviceArray`` on a GPU. A
+pipeline needs two of a kind."""
 
 
 class Size(NamedTuple):
@@ -115,11 +118,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network wants to see: an NCHW float32 tensor of shape (1, 3, height, width).
+    """What a network wants to see: an NCHW tensor of shape (1, 3, height, width), float32, or float16 with ``half``.
 
     A pixel p of 0..255 in channel c becomes ``(p * scale - mean[c]) / std[c]``; with ``scale_to_max`` the
     factor is 1 / the largest sample of the picture instead (as U²-Net was trained), 0 for a black one.
-    Channels are R, G, B, or B, G, R with ``bgr``.
+    Channels are R, G, B, or B, G, R with ``bgr``. Only a GPU's engine asks for ``half``.
     """
 
     size: Size
@@ -128,6 +131,7 @@ class InputSpec:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     bgr: bool = False
     scale_to_max: bool = False
+    half: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,14 +139,14 @@ class Matte:
     """A network's answer.
 
     alpha: float32 (h, w), 0..1, 1 = person, at the network's own size; the engine's memory, valid until
-        its next ``infer``.
+        its next ``infer``. NaN where the network gave no number.
     softness: how many times wider its outline is than the true edge; what ``Canvas.refine`` makes up for.
     foreground: None, or float32 (3, h, w), R, G, B in 0..1: the person's own colour, as some networks give.
     """
 
-    alpha: NDArray[np.float32]
+    alpha: Tensor
     softness: float = 1.0
-    foreground: NDArray[np.float32] | None = None
+    foreground: Tensor | None = None
 
 
 class _Closing(Protocol):
@@ -237,18 +241,19 @@ class Canvas(Protocol):
         """The size of its frames."""
 
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
-        """Bring a source's frame, of any format and size, into the working planes."""
+        """Bring a source's frame, of any format and size, into the working planes; ``raw`` is released once copied."""
 
-    def shrink(self, frame: Frame, spec: InputSpec) -> NDArray[np.float32]:
-        """Return what the network sees, float32 (1, 3, h, w)."""
+    def shrink(self, frame: Frame, spec: InputSpec) -> Tensor:
+        """Return what the network sees, (1, 3, h, w)."""
 
-    def refine(self, matte: Matte, frame: Frame) -> Plane:
+    def refine(self, matte: Matte, frame: Frame) -> Tensor:
         """Return the alpha, uint8 (height, width), 255 = person, times the frame's own alpha if it has one.
 
-        ``matte`` is the network's answer to what ``shrink`` returned last, which may serve as a guide.
+        ``matte`` is the network's answer to what ``shrink`` returned last, which may serve as a guide. Of one that
+        is not what it must be nothing is shown: EngineError, raised here or by ``give``.
         """
 
-    def compose(self, frame: Frame, alpha: Plane, scene: PreparedScene) -> Frame:
+    def compose(self, frame: Frame, alpha: Tensor, scene: PreparedScene) -> Frame:
         """Return the picture that viewers see."""
 
     def give(self, done: Frame) -> Frame:
@@ -265,7 +270,7 @@ class Engine(_Closing, Protocol):
     def fit(self, size: Size) -> InputSpec:
         """Choose the input for frames of ``size`` and forget the state. Not on the hot path."""
 
-    def infer(self, tensor: NDArray[np.float32]) -> Matte:
+    def infer(self, tensor: Tensor) -> Matte:
         """Run the network on one input, as ``fit`` specified it. Raises EngineError."""
 
     def reset(self) -> None:

@@ -13,6 +13,7 @@ from bgcamd.canvas.color import solid, yuv_to_rgb
 from bgcamd.canvas.convert import IntoI420, even, into_rgb
 from bgcamd.canvas.edges import Sharpener
 from bgcamd.canvas.planes import Planes, lay, new_planes
+from bgcamd.errors import EngineError
 from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
 from bgcamd.scene import Alpha, Blur, Fit, Keep, PreparedScene, Remove
 
@@ -62,7 +63,13 @@ class HostCanvas:
         return solid((0, 0, 0), self.color) if self.format is PixelFormat.I420 else (0, 0, 0)
 
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
-        """See ``frame.Canvas``. Copies everything; ``raw`` may be released at once. Raises SourceError if damaged."""
+        """See ``frame.Canvas``. Raises SourceError for a damaged frame, which is released, too."""
+        try:
+            return self._taken_from(raw, mirror)
+        finally:
+            raw.release()
+
+    def _taken_from(self, raw: Frame, mirror: bool) -> Frame:
         if self.format is PixelFormat.I420:
             raw = even(raw)
         same = raw.size == self.size
@@ -121,6 +128,8 @@ class HostCanvas:
 
     def refine(self, matte: Matte, frame: Frame) -> Plane:
         """See ``frame.Canvas``. A soft matte is brought onto the edges of what ``shrink`` last gave, then bilinear."""
+        if not _valid(matte.alpha):
+            raise EngineError("the network gave no valid matte")
         if matte.softness > 1 and matte.alpha.shape == self._seen.shape[:2]:
             small = self._sharpener_for(matte.alpha).sharpened(matte.alpha, self._seen, matte.softness)
         else:
@@ -177,6 +186,11 @@ class HostCanvas:
     def give(self, done: Frame) -> Frame:
         """See ``frame.Canvas``. It is in our memory already."""
         return done
+
+
+def _valid(alpha: NDArray[np.float32]) -> bool:
+    """Whether it is what ``Matte`` promises: what it is not would show the room, or the matte of another frame."""
+    return alpha.ndim == 2 and alpha.size > 0 and bool(alpha.min() >= 0 and alpha.max() <= 1)  # NaN is neither
 
 
 def _scale(spec: InputSpec, planes: list[Plane]) -> float:

@@ -1,1 +1,1 @@
-"""The GPU: its driver, its memory, its kernels, recorded work. Everything that cuda-python is asked goes through here."""
+"""The GPU: its driver, its memory, its kernels, recorded work; the only room that asks anything of cuda-python."""

@@ -40,7 +40,7 @@ def compile_source(text: bytes, name: str, capability: tuple[int, int]) -> bytes
         (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
         if int(status) != 0:
             raise DeviceError(f"{name} can't be compiled for this GPU: {_log(nvrtc, program)}")
-        cubin = b" " * _ask(nvrtc, "nvrtcGetCUBINSize", program)
+        cubin = bytes(_ask(nvrtc, "nvrtcGetCUBINSize", program))  # which NVRTC writes into
         _ask(nvrtc, "nvrtcGetCUBIN", program, cubin)
         return cubin
     finally:

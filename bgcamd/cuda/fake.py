@@ -27,6 +27,7 @@ from bgcamd.errors import DeviceError
 Run = Callable[[Path, str, Grid, Sequence[Argument]], None]
 _GARBAGE = 0xA5  # what fresh memory holds
 _ALIGNMENT = 256
+_CARD = Card("Fake GPU", (8, 9), integrated=False)
 
 
 def fake_compiler(source: Path, _: tuple[int, int]) -> bytes:
@@ -47,7 +48,7 @@ class FakeDriver(Driver):
     calls: how often each method was called.
     """
 
-    def __init__(self, card: Card | None = Card("Fake GPU", (8, 9), integrated=False), run: Run | None = None) -> None:
+    def __init__(self, card: Card | None = _CARD, run: Run | None = None) -> None:
         self._card, self._run = card, run
         self.calls: Counter[str] = Counter()
         self._faults: dict[str, int] = {}

@@ -43,7 +43,7 @@ class FakeKernel(Kernel):
         """Add a device, in the place of one with the same node."""
         self.devices[device.node] = device
 
-    def open(self, node: str, flags: int) -> int:  # noqa: ARG002 - always as if O_NONBLOCK
+    def open(self, node: str, flags: int) -> int:
         device = self.devices.get(node)
         if device is None or device.gone:
             raise _error(errno.ENOENT)
