@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler
+from bgcamd.cuda.gpu import Gpu
 from bgcamd.paths import models_folder
 
 # Programs that tests start heed signals, also where the tests themselves run in the background or under nohup.
@@ -17,6 +22,7 @@ settings.register_profile("bgcamd", deadline=None)  # a busy machine is no failu
 settings.load_profile("bgcamd")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT / "tests" / "cuda"))  # for on_cpu, which is no test
 collect_ignore = ["e2e"]  # `make e2e` runs them, in a guest
 
 
@@ -42,3 +48,22 @@ def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path / "config"
+
+
+@pytest.fixture(scope="session")
+def kernels_on_cpu(request: pytest.FixtureRequest) -> Run:
+    """Every kernel of every .cu file, run on the CPU: ``FakeDriver(run=kernels_on_cpu)``. Compiled once, then kept."""
+    from on_cpu import CpuKernels
+
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++")
+    return CpuKernels(request.config.cache.mkdir("kernels"))
+
+
+@pytest.fixture
+def gpu(kernels_on_cpu: Run) -> Iterator[Gpu]:
+    """A GPU whose kernels really run, on the CPU; afterwards all that was allocated must have been freed."""
+    driver = FakeDriver(run=kernels_on_cpu)
+    with Gpu(driver, compiler=fake_compiler) as made:
+        yield made
+    driver.check_nothing_left()
