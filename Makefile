@@ -12,6 +12,7 @@ BIN := .venv/bin
 FETCHED := selfie
 FETCHED_FOR_TESTS := $(FETCHED) rvm u2netp
 BENCHES := stages against_peer memory daemon
+GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo '[rtx]')
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
@@ -23,16 +24,17 @@ setup: $(BIN)/.installed
 run: setup
 	@exec $(BIN)/bgcamd $(ARGS)
 
-test: $(BIN)/.installed
+test: $(BIN)/.developing
+	@command -v g++ >/dev/null || ./.ci/install g++
 	@$(BIN)/bgcam models fetch --demo $(FETCHED_FOR_TESTS)
 	$(BIN)/pytest $(ARGS)
 
-e2e: setup
+e2e: setup $(BIN)/.developing
 	@tests/e2e/rig
 	$(BIN)/pytest tests/e2e -vv --timeout 600 $(ARGS)
 	@tests/e2e/rig worked
 
-check: $(BIN)/.installed
+check: $(BIN)/.developing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -54,12 +56,19 @@ clean:
 	rm -rf .venv .venv-peer build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Done again when the dependencies may have changed; pip leaves what is there alone.
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --editable
+
 $(BIN)/.installed: pyproject.toml | $(BIN)/pip
 	@echo "Installing bgcamd and what it needs into .venv (once, a minute or two) …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(PIP_INSTALL) '.$(GPU)'
 	@touch $@
+
+$(BIN)/.developing: pyproject.toml | $(BIN)/pip
+	@echo "Installing bgcamd and what its tests need into .venv (once, two minutes or three) …"
+	@$(PIP_INSTALL) '.[dev]'
+	@touch $@ $(BIN)/.installed
 
 $(BIN)/pip:
 	@test -n "$(PYTHON)" || { echo "bgcamd needs Python 3.11 or newer: sudo apt-get install python3 python3-venv"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || PYTHON=$(PYTHON) ./.ci/install-venv
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || PYTHON=$(PYTHON) ./.ci/install venv
 	$(PYTHON) -m venv .venv

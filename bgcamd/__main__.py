@@ -19,33 +19,34 @@ import cv2
 from bgcamd import __version__
 from bgcamd.canvas.background import Plate
 from bgcamd.canvas.card import Cards
-from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.edge import Edge
 from bgcamd.cli.options import daemon_options, instance_option, scene_options
 from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, UsageError
-from bgcamd.frame import Frame
+from bgcamd.frame import BT601, Frame, PixelFormat
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
 from bgcamd.live.loop import STARTING, LiveLoop
 from bgcamd.live.outputs import Outputs
+from bgcamd.networks import Networks
 from bgcamd.paths import DEFAULT_INSTANCE, named_socket, service_socket, state_folder, user_socket
-from bgcamd.pipeline import Pipeline, fit_to
+from bgcamd.pipeline import fit_to
 from bgcamd.prepare import background_of, prepare
 from bgcamd.scene import Blur, PreparedScene, Scene
 from bgcamd.service import systemd
 from bgcamd.service.backgrounds import Backgrounds
 from bgcamd.service.control import Control
-from bgcamd.service.daemon import Daemon, Model
+from bgcamd.service.daemon import Daemon
 from bgcamd.service.dispatch import Service
 from bgcamd.service.heartbeat import Heartbeat
 from bgcamd.service.listen import Listener, adopt, listen
+from bgcamd.service.model import Model
 from bgcamd.service.server import Server
 from bgcamd.service.state import Saved, load
-from bgcamd.settings import CameraSettings, ControlSettings, ModelSettings, SceneChange, Settings, load_settings
+from bgcamd.settings import CameraSettings, ControlSettings, SceneChange, Settings, load_settings
 from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
 from bgcamd.video.v4l2.advice import LABEL
-from bgcamd.wiring import Camera, Choices, check_camera, check_output, choose, open_model, output_plan
+from bgcamd.wiring import Camera, Choices, check_camera, check_output, choose, output_plan
 
 _log = logging.getLogger("bgcamd")
 
@@ -90,8 +91,9 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
         air = stack.enter_context(_on_air(settings.camera, choices))
         saved = _saved(state, settings)
         scene = change.applied_to(saved.scene, background_of)
-        model, chosen = _model(settings.model, None if model_asked else saved.model)
-        daemon = stack.enter_context(_assembled(settings, air, model, scene, strangers=listener.anyone))
+        networks = Networks(settings.model, air.plate.size)
+        model, chosen = _model(networks, settings.model.name, None if model_asked else saved.model)
+        daemon = stack.enter_context(_assembled(settings, air, networks, model, scene, strangers=listener.anyone))
         control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
         stack.enter_context(Server(listener, Service([control.interface])))
         _stop_on_signals(daemon)
@@ -159,14 +161,14 @@ def _saved(state: Path, settings: Settings) -> Saved:
     return saved
 
 
-def _model(settings: ModelSettings, chosen: str | None) -> tuple[Model, str | None]:
+def _model(networks: Networks, usual: str, chosen: str | None) -> tuple[Model, str | None]:
     """Open the model that a client chose last, else the settings' one; say which choice still stands."""
     if chosen is not None:
         try:
-            return open_model(chosen, settings.engine, settings.threads), chosen
+            return networks.open(chosen), chosen
         except BgcamError as error:
-            _log.warning("%s; going on with %s", error, settings.name)
-    return open_model(settings.name, settings.engine, settings.threads), None
+            _log.warning("%s; going on with %s", error, usual)
+    return networks.open(usual), None
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class _Air:
     """What shows a picture as soon as there is one."""
 
     camera: Camera
-    canvas: HostCanvas
+    plate: Plate
     cards: Cards
     outputs: Outputs
 
@@ -186,20 +188,22 @@ def _on_air(settings: CameraSettings, choices: Choices) -> Iterator[_Air]:
     natural, rate = camera.look()
     rate = min(rate, settings.fps or rate)
     size = fit_to(settings.size, natural)
-    canvas = HostCanvas(size)
-    cards = Cards(canvas.plate)
+    plate = Plate(size, PixelFormat.I420, BT601)
+    cards = Cards(plate)
     with Outputs([output_plan(address, size, rate) for address in choices.outputs]) as outputs:
         outputs.write(cards.frame(STARTING))
-        yield _Air(camera, canvas, cards, outputs)
+        yield _Air(camera, plate, cards, outputs)
 
 
 @contextmanager
-def _assembled(settings: Settings, air: _Air, model: Model, scene: Scene, *, strangers: bool) -> Iterator[Daemon]:
+def _assembled(
+    settings: Settings, air: _Air, networks: Networks, model: Model, scene: Scene, *, strangers: bool
+) -> Iterator[Daemon]:
     """The live loop with everything round it.
 
     strangers: clients may be other users.
     """
-    canvas, outputs = air.canvas, air.outputs
+    plate, outputs = air.plate, air.outputs
     with ExitStack() as stack:
         mailbox = stack.enter_context(Latest[Frame]())
         capture = stack.enter_context(Capture(air.camera, mailbox, settings.camera.fps))
@@ -207,19 +211,19 @@ def _assembled(settings: Settings, air: _Air, model: Model, scene: Scene, *, str
             capture=capture,
             mailbox=mailbox,
             outputs=outputs,
-            pipeline=Pipeline(canvas, model.engine),
-            scene=_ready(scene, canvas.plate),
+            pipeline=model.pipeline,
+            scene=_ready(scene, plate),
             demand=Demand(lambda: outputs.watched, _linger(settings.camera, air.camera)),
             draw_card=air.cards.frame,
         )
         daemon = Daemon(
             loop=loop,
-            canvas=canvas,
             capture=capture,
             outputs=outputs,
             model=model,
-            prepare=lambda wanted: prepare(wanted, canvas.plate),
-            open_model=lambda name: _asked_model(settings.model, name, strangers=strangers),
+            prepare=lambda wanted: prepare(wanted, plate),
+            open_model=lambda name: _asked_model(networks, name, strangers=strangers),
+            rescue=networks.rescue,
         )
         stack.callback(daemon.close)
         yield daemon
@@ -230,11 +234,11 @@ def _linger(settings: CameraSettings, camera: Camera) -> float | None:
     return settings.linger if camera.real and not settings.always_on else None
 
 
-def _asked_model(settings: ModelSettings, name: str, *, strangers: bool) -> Model:
+def _asked_model(networks: Networks, name: str, *, strangers: bool) -> Model:
     """Open what a client asked for; strangers must not make us open any file."""
     if strangers and ("/" in name or name.endswith(".toml")):
         raise ModelError(f"{name}: only models by name here", "bgcam models lists them")
-    return open_model(name, settings.engine, settings.threads)
+    return networks.open(name)
 
 
 def _ready(scene: Scene, plate: Plate) -> PreparedScene:

@@ -71,7 +71,7 @@ class ModelSettings:
     """The network: name is a model's, or the path of a manifest; threads are those of the CPU engine."""
 
     name: str
-    engine: Literal["auto", "cpu", "tensorrt"]
+    engine: Literal["auto", "cpu", "tensorrt", "tensorrt-rtx"]
     threads: int
 
 
@@ -140,7 +140,7 @@ class Setting:
         return self.from_file(_number(raw) if type(self.default) is int else raw, Path())
 
 
-ENGINES = ("auto", "cpu", "tensorrt")
+ENGINES = ("auto", "cpu", "tensorrt", "tensorrt-rtx")
 
 SETTINGS = (
     Setting("camera.address", values.address, "auto",

@@ -13,9 +13,6 @@ from bgcamd.errors import BgcamError, OutputError, SinkError, SourceError
 from bgcamd.frame import Sink, Size, Source
 from bgcamd.live.beside import Beside
 from bgcamd.live.outputs import OutputPlan
-from bgcamd.matting.engines import Choice, open_engine, prove
-from bgcamd.matting.manifest import find_manifest
-from bgcamd.service.daemon import Model
 from bgcamd.video.address import (
     Auto,
     CameraAddress,
@@ -191,15 +188,3 @@ def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callabl
             return NullSink
         case Auto():
             raise TypeError("auto has to be chosen first")
-
-
-def open_model(name: str, choice: Choice, threads: int) -> Model:
-    """Open a model by its name or its manifest's path, and prove that it works. Raises ModelError, EngineError."""
-    manifest = find_manifest(name)
-    engine, why = open_engine(manifest, choice, threads)
-    try:
-        prove(engine)
-    except BaseException:
-        engine.__exit__(None, None, None)
-        raise
-    return Model(name, engine, why)

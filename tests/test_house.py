@@ -26,10 +26,10 @@ FLOORS = [
     {"bgcamd", "atomic", "errors", "frame", "paths", "tables", "wheels"},
     {"scene", "values", "toml_file", "settings", "assets", "cuda"},
     {"video", "matting", "canvas"},
-    {"prepare", "pipeline", "stats"},
+    {"prepare", "pipeline", "graphs", "stats"},
     {"live"},
     {"service"},
-    {"wiring"},
+    {"wiring", "networks"},
     {"cli", "__main__"},
 ]
 """From the ground up. A room imports from its own floor and those below."""

@@ -22,10 +22,15 @@ _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 5.0
 
 @dataclass(frozen=True)
 class CaptureState:
-    """What the camera is doing. state: "opening", "live", "waiting" or "off"; why: what is wrong, until it is live."""
+    """What the camera is doing.
+
+    state: "opening", "live", "waiting" or "off". why: what is wrong, until it is live. memory: where its frames lie,
+    where that matters.
+    """
 
     state: str
     name: str = ""
+    memory: str = ""
     why: str = ""
     hint: str = ""
 
@@ -89,7 +94,7 @@ class Capture:
                     delay = _FIRST_DELAY_S
                 if error.message != self.state.why:
                     _log.warning("camera: %s", error)
-                self.state = CaptureState("waiting", self.state.name, error.message, error.hint)
+                self.state = CaptureState("waiting", self.state.name, why=error.message, hint=error.hint)
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopped or not self._wanted, delay)
                 delay = min(delay * 2, _LONGEST_DELAY_S)
@@ -109,7 +114,7 @@ class Capture:
             if frame is not None:
                 silent = 0.0
                 if self.state.state != "live":
-                    self.state = CaptureState("live", source.name)
+                    self.state = CaptureState("live", source.name, getattr(source, "memory", ""))
                     _log.info("camera: %s, %s", source.name, source.size)
                 if frame.captured_ns - last_ns < self._least_ns:
                     frame.release()

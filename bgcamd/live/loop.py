@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from bgcamd.errors import EngineError, SourceError
+from bgcamd.errors import DeviceError, EngineError, SourceError
 from bgcamd.frame import Frame
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
@@ -63,6 +63,7 @@ class LiveLoop:
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
         self.shown: Frame | None = None  # what viewers see now, valid between two frames
+        self.on_device_error: Callable[[Pipeline, DeviceError], None] = lambda _, __: None  # must not wait
 
     @property
     def state(self) -> str:
@@ -154,6 +155,8 @@ class LiveLoop:
             self.pipeline.stats.dropped += 1
             return False
         except EngineError as error:
+            if isinstance(error, DeviceError):
+                self.on_device_error(self.pipeline, error)
             return self._hide(error)
         except Exception as error:
             return self._hide(EngineError(f"an internal error: {error!r}", "the log has the traceback"), traceback=True)

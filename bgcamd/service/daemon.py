@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TypeVar
 
 import cv2
 
 from bgcamd import __version__
-from bgcamd.errors import ControlError
-from bgcamd.frame import Canvas, Engine, Frame
+from bgcamd.errors import ControlError, DeviceError
+from bgcamd.frame import Frame
 from bgcamd.live.capture import Capture
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import Outputs
-from bgcamd.pipeline import Pipeline
 from bgcamd.scene import PreparedScene, Scene
+from bgcamd.service.model import Model
 from bgcamd.service.state import scene_to_dict
-from bgcamd.stats import Stats
+from bgcamd.service.upkeep import Upkeep
 from bgcamd.video.files.swscale import interleaved
 
 _LOOK_S = 5.0  # so long the camera is on for a snapshot, and so long it may take to answer
@@ -29,15 +29,6 @@ _SWAP_S = 20.0  # a frame on a loaded machine takes a fraction of this
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Model:
-    """A network in use. name: as the user wrote it; why: why this engine was chosen."""
-
-    name: str
-    engine: Engine
-    why: str
-
-
 class Daemon:
     """Implements ``control.Controls`` on a running ``LiveLoop``; every method may be called by any thread.
 
@@ -45,22 +36,25 @@ class Daemon:
     ----------
     prepare: makes a scene ready for the canvas. Slow, raises InputError.
     open_model: opens a model by name. Slow, raises ModelError or EngineError.
+    rescue: opens a model anew, not on the GPU that has failed.
     """
 
     def __init__(
         self,
         *,
         loop: LiveLoop,
-        canvas: Canvas,
         capture: Capture,
         outputs: Outputs,
         model: Model,
         prepare: Callable[[Scene], PreparedScene],
         open_model: Callable[[str], Model],
+        rescue: Callable[[Model, DeviceError], Model],
     ) -> None:
-        self._loop, self._canvas, self._capture, self._outputs = loop, canvas, capture, outputs
-        self._model = model
+        self._loop, self._capture, self._outputs = loop, capture, outputs
+        self._model, self._changing = model, threading.Lock()
         self._prepare, self._open_model = prepare, open_model
+        self._upkeep = Upkeep(self, rescue)
+        loop.on_device_error = self._upkeep.failed
 
     @property
     def scene(self) -> Scene:
@@ -72,10 +66,10 @@ class Daemon:
 
         Raises a BgcamError when something can't be made ready; what was shown before then stays.
         """
-        wanted = None if model is None or model == self._model.name else self._open_model(model)
-        with ExitStack() as unused:
+        with self._changing, ExitStack() as unused:
+            wanted = None if model is None or model == self._model.name else self._open_model(model)
             if wanted is not None:
-                unused.enter_context(wanted.engine)
+                unused.callback(wanted.close)
             old = self._loop.scene
             ready = self._made_ready(scene)
             if ready.backdrop is not old.backdrop:
@@ -85,8 +79,27 @@ class Daemon:
             if ready.backdrop is not old.backdrop:
                 unused.callback(old.close)
             if wanted is not None:
-                unused.push(self._model.engine)
+                unused.callback(self._model.close)
                 self._model = wanted
+                self._upkeep.changed()
+
+    @property
+    def model(self) -> Model:
+        """See ``upkeep.Holder``."""
+        return self._model
+
+    def exchange(self, old: Model, new: Model) -> bool:
+        """See ``upkeep.Holder``."""
+        with self._changing, ExitStack() as unused:
+            unused.callback(new.close)
+            if self._model is not old:
+                return False
+            self._swap(self._loop.scene, new)
+            unused.pop_all()
+            unused.callback(old.close)
+            self._model = new
+            self._upkeep.changed()
+        return True
 
     def _made_ready(self, scene: Scene) -> PreparedScene:
         now = self._loop.scene
@@ -96,12 +109,11 @@ class Daemon:
 
     def _swap(self, ready: PreparedScene, wanted: Model | None) -> None:
         loop = self._loop
-        pipeline = None if wanted is None else Pipeline(self._canvas, wanted.engine, Stats())
 
         def swap() -> None:
             loop.scene = ready
-            if pipeline is not None:
-                loop.pipeline = pipeline
+            if wanted is not None:
+                loop.pipeline = wanted.pipeline
 
         self._in_loop(swap, once_shown=True)
 
@@ -155,16 +167,17 @@ class Daemon:
 
     def run(self) -> None:
         """Work in the calling thread until ``stop``."""
-        self._loop.run()
+        with self._upkeep:
+            self._loop.run()
 
     def stop(self) -> None:
         """End the daemon after the frame in hand."""
         self._loop.stop()
 
     def close(self) -> None:
-        """Free the scene and the engine that are in use, once ``run`` has ended."""
+        """Free the scene and the model that are in use, once ``run`` has ended."""
         self._loop.scene.close()
-        self._model.engine.__exit__(None, None, None)
+        self._model.close()
 
     @property
     def written(self) -> int:
@@ -184,7 +197,7 @@ class Daemon:
     @property
     def engine(self) -> str:
         """What runs the model, and why."""
-        return f"{self._model.engine.name}; {self._model.why}"
+        return f"{self._model.pipeline.engine.name}; {self._model.why}"
 
     def headline(self) -> str:
         """The state and what matters most about it, in a line."""
@@ -203,10 +216,12 @@ class Daemon:
             "version": __version__,
             "camera": camera.name or "none",
             "output": self.output,
-            "size": str(self._canvas.size),
+            "size": str(self._model.pipeline.canvas.size),
             "model": self._model.name,
-            "engine": self._model.engine.name,
+            "engine": self._model.pipeline.engine.name,
             "why": self._model.why,
+            "progress": self._upkeep.progress or None,
+            "memory": camera.memory or None,
             "fps": stats.fps(time.monotonic_ns()) if self._loop.state == "live" else 0.0,
             "stages": stats.stages(),
             "age_ms": stats.age_ms(),
@@ -220,6 +235,8 @@ class Daemon:
         """What is wrong now, the gravest first."""
         camera = self._capture.state
         problems = [str(error) for _, error in self._outputs.problems]
+        if self._model.problem:
+            problems.append(self._model.problem)
         backdrop = self._loop.scene.backdrop
         if backdrop is not None and backdrop.problem:
             problems.append(backdrop.problem)

@@ -10,11 +10,13 @@ import pytest
 from bgcamd.canvas.background import Plate
 from bgcamd.canvas.planes import Planes
 from bgcamd.errors import ControlError, ModelError
-from bgcamd.frame import BT601, InputSpec, PixelFormat, Size
+from bgcamd.frame import BT601, PixelFormat, Size
 from bgcamd.matting.fake import FakeEngine, Fault
+from bgcamd.pipeline import Pipeline
 from bgcamd.scene import Colour, PreparedScene, Scene
 from bgcamd.service import daemon as daemon_module
-from bgcamd.service.daemon import Daemon, Model
+from bgcamd.service.daemon import Daemon
+from bgcamd.service.model import Model
 
 WHITE = Scene(Colour((255, 255, 255)))
 
@@ -35,32 +37,29 @@ class Backdrop:
         self.closed += 1
 
 
-class Misfit(FakeEngine):
-    """A network that is none for this canvas."""
-
-    def fit(self, size: Size) -> InputSpec:
-        raise ModelError("it takes no such size")
-
-
 class Desk:
     """A daemon on a live loop, and what it opened last."""
 
     def __init__(self, live: Any) -> None:
         self.backdrops: list[Backdrop] = []
-        self.engines: dict[str, FakeEngine] = {"first": live.engine, "second": FakeEngine(), "misfit": Misfit()}
+        self.engines: dict[str, FakeEngine] = {"first": live.engine, "second": FakeEngine(), "rescue": FakeEngine()}
+        self.canvas = live.canvas
         self.daemon = Daemon(
             loop=live.loop,
-            canvas=live.canvas,
             capture=live.capture,
             outputs=live.outputs,
-            model=Model("first", live.engine, "a test"),
+            model=self._model("first", live.loop.pipeline),
             prepare=self._prepare,
-            open_model=lambda name: Model(name, self.engines[name], "a test"),
+            open_model=lambda name: self._model(name, Pipeline(self.canvas, self.engines[name])),
+            rescue=lambda model, error: self._model("rescue", Pipeline(self.canvas, self.engines["rescue"])),
         )
-        self._size = live.canvas.size
+
+    def _model(self, name: str, pipeline: Pipeline) -> Model:
+        engine = self.engines[name]
+        return Model(name, pipeline, "a test", close=lambda: engine.__exit__(None, None, None))
 
     def _prepare(self, scene: Scene) -> PreparedScene:
-        self.backdrops.append(Backdrop(self._size))
+        self.backdrops.append(Backdrop(self.canvas.size))
         return PreparedScene(scene, self.backdrops[-1])
 
 
@@ -80,15 +79,19 @@ def test_a_mirror_alone_keeps_the_background_that_is_live(live: Any) -> None:
     assert [each.closed for each in desk.backdrops] == [0]
 
 
-def test_a_model_that_does_not_fit_leaves_nothing_open(live: Any) -> None:
+def test_a_model_that_does_not_open_changes_nothing(live: Any) -> None:
     desk = Desk(live)
     before = desk.daemon.scene
+
+    def refuse(name: str) -> Model:
+        raise ModelError("it takes no such size")
+
+    desk.daemon._open_model = refuse
     with pytest.raises(ModelError, match="no such size"):
         desk.daemon.apply(WHITE, "misfit")
-    assert [each.closed for each in desk.backdrops] == [1]
-    assert desk.engines["misfit"].closed
     assert not live.engine.closed
     assert desk.daemon.scene is before
+    assert desk.backdrops == []
 
 
 def test_where_the_loop_stands_still_the_change_is_taken_back_for_good(
