@@ -1,4 +1,4 @@
-"""A V4L2 camera: the newest frame, in the driver's own memory."""
+"""A V4L2 camera: the newest frame, in the memory that the driver wrote it to."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from fractions import Fraction
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from bgcamd.errors import SourceError
-from bgcamd.frame import Frame, PixelFormat, Plane, Size
-from bgcamd.video.v4l2 import ioctls, layout, modes
+from bgcamd.frame import Frame, PixelFormat, Size
+from bgcamd.video.v4l2 import buffers, ioctls, layout, modes
 from bgcamd.video.v4l2 import videodev2 as vd
 from bgcamd.video.v4l2.advice import GONE, camera_error
 from bgcamd.video.v4l2.kernel import LINUX, Kernel
+from bgcamd.video.v4l2.memory import Registrar
 
-_BUFFERS = 4  # one being filled, one ready, one in hand, one to spare
-_FEWEST = 2
 _OLD_NS = 5_000_000_000  # no frame is as old: such a timestamp is of another clock
 
 
@@ -36,25 +34,34 @@ class V4L2Camera:
     path: the device, "/dev/video0".
     size: what is wanted; None for 1280x720, where holding the rate counts for more than the size.
     fps: what is wanted, frames per second; None for 30.
+    registrar: makes the frames' memory readable for a GPU, as far as the driver allows: see ``memory``.
     kernel: who answers the system calls.
 
     Raises SourceError when it can't be opened, is busy, or offers nothing we can read.
     """
 
-    def __init__(self, path: str, *, size: Size | None = None, fps: float | None = None, kernel: Kernel = LINUX):
+    def __init__(
+        self,
+        path: str,
+        *,
+        size: Size | None = None,
+        fps: float | None = None,
+        registrar: Registrar | None = None,
+        kernel: Kernel = LINUX,
+    ) -> None:
         self._node, self._kernel = path, kernel
         self._stopped = threading.Event()
         self._reading = threading.Lock()  # held by the one that waits for a frame
         self._lock = threading.Lock()  # held for moments; taken after the other
-        self._planes: list[tuple[Plane, ...]] = []
         wish = modes.wish_of(size, fps)
         with ExitStack() as undo:
             self._stop_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             undo.callback(os.close, self._stop_fd)
             self._open(undo)
             self._negotiate(wish)
-            self._map_buffers(undo)
-            self._start(undo)
+            stream = buffers.Stream(kernel, path, self._fd, self._pix, self.format)
+            self._buffers = buffers.started(stream, registrar)
+            undo.callback(self._buffers.close)
             self._undo = undo.pop_all()
 
     @property
@@ -77,6 +84,11 @@ class V4L2Camera:
         """MJPG, NV12 or YUYV."""
         return self._mode.format
 
+    @property
+    def memory(self) -> str:
+        """Where its frames lie, in words: "our pages, registered (USERPTR)"."""
+        return self._buffers.memory
+
     def __enter__(self) -> Self:
         return self
 
@@ -88,8 +100,8 @@ class V4L2Camera:
     def read(self, timeout_s: float) -> Frame | None:
         """Return the newest whole frame; None when none came in time, or after ``stop``.
 
-        Its planes are views of the driver's buffer (lines may be longer than the picture is wide), which the
-        driver fills again after ``release()``; there are 4, so don't keep more than two frames.
+        Its planes are views of a buffer (lines may be longer than the picture is wide), which the driver fills
+        again after ``release()``; there are 4, so don't keep more than two frames.
         captured_ns is the driver's monotonic timestamp. Older frames and damaged ones are skipped.
 
         Raises SourceError when the camera is lost.
@@ -115,7 +127,7 @@ class V4L2Camera:
     def close(self) -> None:
         """Stop streaming and give all back; a second call does nothing.
 
-        Frames still out stay readable until they are dropped, but show no new picture.
+        Frames still out stay readable until they are dropped, for a GPU until they are released.
         """
         self.stop()
         with self._reading, self._lock:
@@ -161,41 +173,6 @@ class V4L2Camera:
             raise camera_error(error, self._node, "set the rate") from error
         return answer.timeperframe.rate or rate
 
-    def _map_buffers(self, undo: ExitStack) -> None:
-        try:
-            count = ioctls.request_buffers(self._kernel, self._fd, _BUFFERS)
-            undo.callback(self._quietly, ioctls.request_buffers, 0)
-            for index in range(count):
-                buffer = ioctls.query_buffer(self._kernel, self._fd, index)
-                self._map(buffer, undo)
-        except OSError as error:
-            raise camera_error(error, self._node, "get buffers") from error
-        if count < _FEWEST:
-            raise SourceError(f"{self._node} gives {count} buffers; {_FEWEST} are needed")
-
-    def _map(self, buffer: vd.Buffer, undo: ExitStack) -> None:
-        if buffer.length < layout.bytes_needed(self._pix, self.format):
-            raise SourceError(f"{self._node}: the driver's buffers are too small for {self.size}")
-        memory = self._kernel.mmap(self._fd, buffer.length, buffer.m.offset)
-        # A frame that is still out holds its memory: BufferError. Then it is unmapped when the frame is dropped.
-        undo.callback(_ignoring(BufferError, memory.close))
-        self._planes.append(layout.planes(memory, self._pix, self.format))
-        undo.callback(self._planes.clear)  # before the memory is unmapped
-
-    def _start(self, undo: ExitStack) -> None:
-        try:
-            for index in range(len(self._planes)):
-                ioctls.queue_buffer(self._kernel, self._fd, index)
-            undo.callback(self._quietly, ioctls.stream_off, vd.CAPTURE)
-            ioctls.stream_on(self._kernel, self._fd, vd.CAPTURE)
-        except OSError as error:
-            raise camera_error(error, self._node, "start streaming") from error
-
-    def _quietly(self, call: Callable[[Kernel, int, int], object], argument: int) -> None:
-        """Tidy up a device that may be gone; the descriptor's closing does the rest."""
-        with suppress(OSError):
-            call(self._kernel, self._fd, argument)
-
     def _ready(self, timeout_s: float) -> bool:
         """Wait for a frame; False when none came or somebody called ``stop``."""
         events = self._kernel.poll((self._fd, self._stop_fd), timeout_s)
@@ -207,7 +184,7 @@ class V4L2Camera:
         """Dequeue all that is ready and give all but the newest whole one back."""
         newest: vd.Buffer | None = None
         try:
-            while (buffer := ioctls.dequeue_buffer(self._kernel, self._fd)) is not None:
+            while (buffer := self._buffers.dequeue()) is not None:
                 damaged = buffer.flags & vd.BUF_FLAG_ERROR
                 if damaged or buffer.bytesused < layout.bytes_needed(self._pix, self.format):
                     self._give_back(buffer.index)
@@ -220,7 +197,7 @@ class V4L2Camera:
         return None if newest is None else self._frame(newest)
 
     def _frame(self, buffer: vd.Buffer) -> Frame:
-        planes = self._planes[buffer.index]
+        planes = self._buffers.lend(buffer.index)
         if self.format is PixelFormat.MJPG:
             planes = (planes[0][: buffer.bytesused],)
         return Frame(
@@ -236,10 +213,8 @@ class V4L2Camera:
     def _give_back(self, index: int) -> None:
         """Queue a buffer again, unless closed; a camera that is gone is reported by the next ``read``."""
         with self._lock:
-            if not self._planes:
-                return
             try:
-                ioctls.queue_buffer(self._kernel, self._fd, index)
+                self._buffers.queue(index)
             except OSError as error:
                 if error.errno not in GONE:
                     raise
@@ -270,11 +245,3 @@ def _captured_ns(buffer: vd.Buffer) -> int:
     stamp = int(buffer.timestamp.tv_sec * 1_000_000_000 + buffer.timestamp.tv_usec * 1000)
     monotonic = buffer.flags & vd.BUF_FLAG_TIMESTAMP_MASK == vd.BUF_FLAG_TIMESTAMP_MONOTONIC
     return stamp if monotonic and 0 <= now - stamp < _OLD_NS else now
-
-
-def _ignoring(kind: type[Exception], call: Callable[[], None]) -> Callable[[], None]:
-    def quietly() -> None:
-        with suppress(kind):
-            call()
-
-    return quietly

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import mmap
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any
 
 from bgcamd.frame import PixelFormat, Size
 from bgcamd.video.v4l2 import ioctls
 from bgcamd.video.v4l2 import videodev2 as vd
+from bgcamd.video.v4l2.fake_buffers import FakeBuffers, at, failure
 from bgcamd.video.v4l2.fake_device import FakeDevice
 from bgcamd.video.v4l2.kernel import Argument
 
 Offer = Mapping[PixelFormat, Mapping[Size, Sequence[float]]]
 """What a camera can do: formats, their sizes, the frames per second of each."""
 
-_STEP = 1 << 24  # from one buffer's offset for mmap to the next
 _BITS = {PixelFormat.YUYV: 16, PixelFormat.NV12: 12, PixelFormat.MJPG: 16}  # a pixel's, in sizeimage
-_T = TypeVar("_T")
 
 
 class FakeCamera(FakeDevice):
@@ -38,6 +35,7 @@ class FakeCamera(FakeDevice):
     caps: what this node can do; the whole device can always capture.
     denied: open answers EACCES.
     busy: another program streams: S_FMT and REQBUFS answer EBUSY.
+    userptr: whether it can write into the program's own memory, see ``buffers``.
     """
 
     driver = "uvcvideo"
@@ -54,6 +52,7 @@ class FakeCamera(FakeDevice):
         caps: int = vd.CAP_VIDEO_CAPTURE | vd.CAP_STREAMING,
         denied: bool = False,
         busy: bool = False,
+        userptr: bool = False,
     ) -> None:
         self.offer, self.node, self.name, self.bus = offer, node, name, bus
         self.padding, self.caps = padding, caps
@@ -62,20 +61,20 @@ class FakeCamera(FakeDevice):
         self.refused: dict[int, int] = {}
         """Requests that fail, with the errno of each: ``{VIDIOC_STREAMON: errno.ENOSPC}``."""
         self.format, self.interval = vd.PixFormat(), vd.Fract(1, 30)
-        self.mappings: list[mmap.mmap] = []
-        """Every buffer's memory that was ever asked for; closed means unmapped."""
+        self.buffers = FakeBuffers(userptr=userptr)
         self._lock = threading.Lock()
         self._fds: set[int] = set()
-        self._memory: list[mmap.mmap] = []
-        self._buffers: list[vd.Buffer] = []
-        self._queued: list[int] = []
-        self._done: list[int] = []
         self._sequence = 0
 
     @property
     def queued(self) -> int:
         """How many buffers the driver has to fill."""
-        return len(self._queued)
+        return len(self.buffers.queued)
+
+    @property
+    def mappings(self) -> list[mmap.mmap]:
+        """Every buffer's memory that was ever mapped; closed means unmapped."""
+        return self.buffers.mappings
 
     def feed(
         self,
@@ -91,16 +90,9 @@ class FakeCamera(FakeDevice):
         """
         with self._lock:
             sequence, self._sequence = self._sequence, self._sequence + 1
-            if not self.streaming or not self._queued:
+            flags = clock | (vd.BUF_FLAG_ERROR if error else 0)
+            if not self.streaming or not self.buffers.fill(data, sequence, flags, timestamp_ns):
                 return False
-            index = self._queued.pop(0)
-            self._memory[index][: len(data)] = data
-            stamp = time.monotonic_ns() if timestamp_ns is None else timestamp_ns
-            buffer = self._buffers[index]
-            buffer.timestamp = vd.Timeval(stamp // 1_000_000_000, stamp % 1_000_000_000 // 1000)
-            buffer.bytesused, buffer.sequence = len(data), sequence
-            buffer.flags = clock | vd.BUF_FLAG_DONE | (vd.BUF_FLAG_ERROR if error else 0)
-            self._done.append(index)
             self._wake()
             return True
 
@@ -112,7 +104,7 @@ class FakeCamera(FakeDevice):
 
     def open(self, fd: int) -> None:
         if self.denied:
-            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+            raise failure(errno.EACCES)
         self._fds.add(fd)
 
     def close(self, fd: int) -> None:
@@ -120,22 +112,19 @@ class FakeCamera(FakeDevice):
             self._fds.discard(fd)
             if not self._fds:
                 self._stop()
-                self._memory, self._buffers = [], []
+                self.buffers.drop()
 
     def mmap(self, length: int, offset: int) -> mmap.mmap:
-        if length != _at(self._buffers, offset // _STEP).length:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self.mappings.append(self._memory[offset // _STEP])
-        return self.mappings[-1]
+        return self.buffers.map(length, offset)
 
     def write(self, _fd: int, _data: bytes) -> int:
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        raise failure(errno.EINVAL)
 
     def ioctl(self, _fd: int, request: int, argument: Argument) -> None:
         with self._lock:
             number = self.refused.get(request, 0 if request in _ANSWERS else errno.ENOTTY)
             if number:
-                raise OSError(number, os.strerror(number))
+                raise failure(number)
             _ANSWERS[request](self, argument)
 
     def _querycap(self, answer: vd.Capability) -> None:
@@ -145,15 +134,15 @@ class FakeCamera(FakeDevice):
         answer.capabilities = self.caps | vd.CAP_VIDEO_CAPTURE | vd.CAP_DEVICE_CAPS
 
     def _enum_fmt(self, answer: vd.FmtDesc) -> None:
-        answer.pixelformat = ioctls.fourcc(_at(list(self.offer), answer.index).value)
+        answer.pixelformat = ioctls.fourcc(at(list(self.offer), answer.index).value)
 
     def _enum_sizes(self, answer: vd.FrmSizeEnum) -> None:
-        size = _at(list(self._sizes(answer.pixel_format)), answer.index)
+        size = at(list(self._sizes(answer.pixel_format)), answer.index)
         answer.type, answer.min_width, answer.max_width = vd.FRMSIZE_DISCRETE, *size
 
     def _enum_intervals(self, answer: vd.FrmIvalEnum) -> None:
         rates = self._sizes(answer.pixel_format).get(Size(answer.width, answer.height), ())
-        answer.type, answer.min = vd.FRMIVAL_DISCRETE, _interval(_at(rates, answer.index))
+        answer.type, answer.min = vd.FRMIVAL_DISCRETE, _interval(at(rates, answer.index))
 
     def _try_fmt(self, answer: vd.Format) -> None:
         """Answer the nearest of what there is, as a driver must."""
@@ -173,8 +162,8 @@ class FakeCamera(FakeDevice):
             setattr(answer.fmt.pix, name, value)
 
     def _s_fmt(self, answer: vd.Format) -> None:
-        if self.busy or self._buffers:
-            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        if self.busy or len(self.buffers):
+            raise failure(errno.EBUSY)
         self._try_fmt(answer)
         self.format = vd.PixFormat.from_buffer_copy(answer.fmt.pix)
 
@@ -188,37 +177,31 @@ class FakeCamera(FakeDevice):
     def _s_parm(self, answer: vd.StreamParm) -> None:
         wish = answer.parm.capture.timeperframe.rate
         rates = self._sizes(self.format.pixelformat).get(Size(self.format.width, self.format.height), ())
-        _at(rates, 0)
+        at(rates, 0)
         self.interval = _interval(min(rates, key=lambda rate: abs(rate - wish)))
         self._g_parm(answer)
 
     def _reqbufs(self, answer: vd.RequestBuffers) -> None:
         if self.busy or self.streaming:
-            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-        length = -(-self.format.sizeimage // mmap.PAGESIZE) * mmap.PAGESIZE
-        self._memory = [mmap.mmap(-1, length) for _ in range(answer.count)]
-        self._buffers = [vd.Buffer(index=i, length=length, type=vd.CAPTURE, memory=1) for i in range(answer.count)]
+            raise failure(errno.EBUSY)
+        self.buffers.request(answer, self.format.sizeimage)
 
     def _querybuf(self, answer: vd.Buffer) -> None:
-        answer.length = _at(self._buffers, answer.index).length
-        answer.m.offset = answer.index * _STEP
+        self.buffers.query(answer)
 
     def _qbuf(self, answer: vd.Buffer) -> None:
-        _at(self._buffers, answer.index)
-        if answer.index in self._queued + self._done:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        self._queued.append(answer.index)
+        self.buffers.queue(answer)
 
     def _dqbuf(self, answer: vd.Buffer) -> None:
         if not self.streaming:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        if not self._done:
+            raise failure(errno.EINVAL)
+        if not self.buffers.dequeue(answer):
             self._calm()
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        ctypes.pointer(answer)[0] = self._buffers[self._done.pop(0)]
 
     def _streamon(self, _kind: Argument) -> None:
-        _at(self._buffers, 0)
+        if not len(self.buffers):
+            raise failure(errno.EINVAL)
         self.streaming, self._sequence = True, 0
 
     def _streamoff(self, _kind: Argument) -> None:
@@ -226,7 +209,7 @@ class FakeCamera(FakeDevice):
 
     def _stop(self) -> None:
         self.streaming = False
-        self._queued, self._done = [], []
+        self.buffers.stop()
         self._calm()
 
     def _sizes(self, number: int) -> Mapping[Size, Sequence[float]]:
@@ -260,13 +243,6 @@ _ANSWERS: dict[int, Callable[[FakeCamera, Any], None]] = {
     vd.VIDIOC_STREAMON: FakeCamera._streamon,
     vd.VIDIOC_STREAMOFF: FakeCamera._streamoff,
 }
-
-
-def _at(items: Sequence[_T], index: int) -> _T:
-    """An enumeration ends, and a wrong index is answered, with EINVAL."""
-    if index >= len(items):
-        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-    return items[index]
 
 
 def _interval(rate: float) -> vd.Fract:

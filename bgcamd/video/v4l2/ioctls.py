@@ -17,6 +17,7 @@ from bgcamd.video.v4l2.kernel import Kernel
 from bgcamd.video.v4l2.videodev2 import (
     CAPTURE,
     MEMORY_MMAP,
+    MEMORY_USERPTR,
     Buffer,
     Capability,
     Event,
@@ -98,28 +99,35 @@ def set_rate(kernel: Kernel, fd: int, kind: int, rate: Fraction) -> Parm:
     return Parm.from_buffer_copy(request.parm.capture)
 
 
-def request_buffers(kernel: Kernel, fd: int, count: int) -> int:
-    """VIDIOC_REQBUFS for capture by mmap; return how many there are. 0 gives all back."""
-    request = RequestBuffers(count=count, type=CAPTURE, memory=MEMORY_MMAP)
+def request_buffers(kernel: Kernel, fd: int, count: int, memory: int = MEMORY_MMAP) -> int:
+    """VIDIOC_REQBUFS for capture; return how many there are. 0 gives all back. EINVAL: no such kind of memory here."""
+    request = RequestBuffers(count=count, type=CAPTURE, memory=memory)
     kernel.ioctl(fd, vd.VIDIOC_REQBUFS, request)
     return int(request.count)
 
 
 def query_buffer(kernel: Kernel, fd: int, index: int) -> Buffer:
-    """VIDIOC_QUERYBUF: a buffer's length and its offset for mmap."""
+    """VIDIOC_QUERYBUF: the length of one of the driver's buffers and its offset for mmap."""
     buffer = Buffer(index=index, type=CAPTURE, memory=MEMORY_MMAP)
     kernel.ioctl(fd, vd.VIDIOC_QUERYBUF, buffer)
     return buffer
 
 
 def queue_buffer(kernel: Kernel, fd: int, index: int) -> None:
-    """VIDIOC_QBUF: the driver may fill this buffer."""
+    """VIDIOC_QBUF: the driver may fill this one of its buffers."""
     kernel.ioctl(fd, vd.VIDIOC_QBUF, Buffer(index=index, type=CAPTURE, memory=MEMORY_MMAP))
 
 
-def dequeue_buffer(kernel: Kernel, fd: int) -> Buffer | None:
+def queue_memory(kernel: Kernel, fd: int, index: int, address: int, length: int) -> None:
+    """VIDIOC_QBUF: the driver may fill our memory. Always the same for an index, else its pages are pinned anew."""
+    buffer = Buffer(index=index, type=CAPTURE, memory=MEMORY_USERPTR, length=length)
+    buffer.m.userptr = address
+    kernel.ioctl(fd, vd.VIDIOC_QBUF, buffer)
+
+
+def dequeue_buffer(kernel: Kernel, fd: int, memory: int = MEMORY_MMAP) -> Buffer | None:
     """VIDIOC_DQBUF on a non-blocking descriptor: the oldest filled buffer, or None."""
-    buffer = Buffer(type=CAPTURE, memory=MEMORY_MMAP)
+    buffer = Buffer(type=CAPTURE, memory=memory)
     try:
         kernel.ioctl(fd, vd.VIDIOC_DQBUF, buffer)
     except BlockingIOError:

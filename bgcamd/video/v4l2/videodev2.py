@@ -11,13 +11,14 @@ from ctypes import c_char, c_int32, c_int64, c_long, c_uint8, c_uint32, c_ulong,
 from fractions import Fraction
 
 CAPTURE, OUTPUT = 1, 2  # enum v4l2_buf_type
-MEMORY_MMAP = 1
+MEMORY_MMAP, MEMORY_USERPTR = 1, 2  # enum v4l2_memory: the driver's pages, mapped; or pages of ours
 FIELD_NONE = 1
 PIX_FMT_PRIV_MAGIC = 0xFEEDCAFE  # without it in ``priv`` the kernel clears ycbcr_enc and quantization
 
 CAP_VIDEO_CAPTURE, CAP_VIDEO_OUTPUT = 0x1, 0x2
 CAP_READWRITE, CAP_STREAMING, CAP_DEVICE_CAPS = 0x0100_0000, 0x0400_0000, 0x8000_0000
 CAP_TIMEPERFRAME = 0x1000  # in v4l2_captureparm.capability
+BUF_CAP_SUPPORTS_MMAP, BUF_CAP_SUPPORTS_USERPTR = 0x1, 0x2  # in v4l2_requestbuffers.capabilities, since 4.20
 
 EVENT_SUB_FL_SEND_INITIAL = 0x1
 EVENT_PRIVATE_START = 0x0800_0000
