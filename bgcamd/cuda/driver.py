@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from bgcamd.errors import DeviceError
@@ -186,7 +187,8 @@ class CudaDriver(Driver):
             self.record(event, stream)
             self.wait(event)  # cuStreamSynchronize would spin
         finally:
-            self.destroy_event(event)
+            with suppress(DeviceError):  # it would hide the first error
+                self.destroy_event(event)
 
     def allocate(self, size: int) -> int:
         return int(self._ask("cuMemAlloc", size))
@@ -253,7 +255,8 @@ class CudaDriver(Driver):
         try:
             return int(self._ask("cuGraphInstantiate", graph, 0))
         finally:
-            self._ask("cuGraphDestroy", graph)
+            with suppress(DeviceError):
+                self._ask("cuGraphDestroy", graph)
 
     def launch_graph(self, graph: int, stream: int) -> None:
         self._ask("cuGraphLaunch", graph, stream)

@@ -1,7 +1,7 @@
 """A GPU that is none, for tests: its memory is the host's, and what is queued is done at once, or when replayed.
 
-It is stricter than a real one: it counts what is allocated, knows what was freed, refuses copies beyond the end of an
-array, work from a thread that has no context, and waiting or allocating while work is being recorded.
+It is stricter than a real one: it counts what is allocated, knows what was freed, refuses what reaches beyond an array
+(also when replayed), work from a thread that has no context, and waiting or allocating while work is being recorded.
 
     driver = FakeDriver(run=kernels)        # kernels(source, name, grid, arguments) does a kernel's work on the host
     gpu = Gpu(driver, compiler=fake_compiler)
@@ -61,9 +61,9 @@ class FakeDriver(Driver):
         self._registered: dict[int, int] = {}
         self._live: dict[str, set[int]] = {kind: set() for kind in ("stream", "event", "module", "graph")}
         self._sources: dict[int, Path] = {}
-        self._functions: dict[int, tuple[Path, str]] = {}
-        self._graphs: dict[int, list[Callable[[], None]]] = {}
-        self._capture: list[Callable[[], None]] | None = None
+        self._functions: dict[int, tuple[int, str]] = {}
+        self._graphs: dict[int, list[Callable[[], object]]] = {}
+        self._capture: list[Callable[[], object]] | None = None
 
     def fail(self, call: str, number: int = 1) -> None:
         """Let the ``number``-th call of a method from now on fail, and all others until the context is given back."""
@@ -78,7 +78,7 @@ class FakeDriver(Driver):
                 f" {self._contexts} contexts, {left}"
             )
 
-    def enqueue(self, stream: int, work: Callable[[], None]) -> None:
+    def enqueue(self, stream: int, work: Callable[[], object]) -> None:
         """Queue anything, as an inference runtime does."""
         self._called("enqueue")
         self._known("stream", stream)
@@ -106,7 +106,7 @@ class FakeDriver(Driver):
         if self._contexts < 0:
             raise AssertionError("a context was given back twice")
         if not self._contexts:
-            self._context, self._broken = 0, False
+            self._context, self._broken, self._capture = 0, False, None
             self._threads.clear()
 
     def make_current(self, context: int) -> None:
@@ -115,10 +115,10 @@ class FakeDriver(Driver):
         self._threads.add(threading.get_ident())
 
     def create_stream(self) -> int:
-        return self._new("stream")
+        return self._new("stream", "create_stream")
 
     def destroy_stream(self, stream: int) -> None:
-        self._freed("stream", stream)
+        self._freed("stream", "destroy_stream", stream)
 
     def synchronize(self, stream: int) -> None:
         self._called("synchronize", waits=True)
@@ -132,9 +132,11 @@ class FakeDriver(Driver):
         return address
 
     def free(self, address: int) -> None:
+        self._freeing("free")
         if address not in self._memory:
             raise AssertionError("memory was freed that is not ours, or is free already")
         del self._memory[address]
+        self._answer("free")
 
     def register(self, address: int, size: int) -> None:
         self._called("register", waits=True)
@@ -145,9 +147,11 @@ class FakeDriver(Driver):
         self._registered[address] = size
 
     def unregister(self, address: int) -> None:
+        self._freeing("unregister")
         if address not in self._registered:
             raise AssertionError("memory was unregistered that is not registered")
         del self._registered[address]
+        self._answer("unregister")
 
     def device_address(self, address: int) -> int:
         self._called("device_address")
@@ -157,34 +161,25 @@ class FakeDriver(Driver):
 
     def upload(self, target: int, source: int, size: int, stream: int) -> None:
         self._called("upload")
-        self._inside(target, size)
-        self._do(lambda: _move(target, source, size))
+        self._do(lambda: ctypes.memmove(target, source, size), (target, size))
 
     def download(self, target: int, source: int, size: int, stream: int) -> None:
         self._called("download")
-        self._inside(source, size)
-        self._do(lambda: _move(target, source, size))
+        self._do(lambda: ctypes.memmove(target, source, size), (source, size))
 
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
         self._called("copy")
-        self._inside(target, size)
-        self._inside(source, size)
-        self._do(lambda: _move(target, source, size))
+        self._do(lambda: ctypes.memmove(target, source, size), (target, size), (source, size))
 
     def fill(self, target: int, byte: int, size: int, stream: int) -> None:
         self._called("fill")
-        self._inside(target, size)
-
-        def fill() -> None:
-            ctypes.memset(target, byte, size)
-
-        self._do(fill)
+        self._do(lambda: ctypes.memset(target, byte, size), (target, size))
 
     def create_event(self) -> int:
-        return self._new("event")
+        return self._new("event", "create_event")
 
     def destroy_event(self, event: int) -> None:
-        self._freed("event", event)
+        self._freed("event", "destroy_event", event)
 
     def record(self, event: int, stream: int) -> None:
         self._called("record")
@@ -199,26 +194,28 @@ class FakeDriver(Driver):
         return 0.25
 
     def load(self, cubin: bytes) -> int:
-        module = self._new("module")
+        module = self._new("module", "load")
         self._sources[module] = Path(cubin.decode())
         return module
 
     def unload(self, module: int) -> None:
-        self._freed("module", module)
+        self._freed("module", "unload", module)
 
     def function(self, module: int, name: str) -> int:
         self._called("function")
         self._known("module", module)
         function = next(self._handles)
-        self._functions[function] = self._sources[module], name
+        self._functions[function] = module, name
         return function
 
     def launch(self, function: int, grid: Grid, arguments: Sequence[Argument], stream: int) -> None:
         self._called("launch")
         self._known("stream", stream)
-        source, name = self._functions[function]
-        if (run := self._run) is not None:
-            self._do(lambda: run(source, name, grid, arguments))
+        module, name = self._functions[function]
+        self._known("module", module)
+        values = [type(each)(each.value) for each in arguments]  # read at once
+        memory = [(each.value, 1) for each in values if isinstance(each, ctypes.c_void_p) and each.value]
+        self._do(lambda: self._run and self._run(self._sources[module], name, grid, values), *memory)
 
     def begin_capture(self, stream: int) -> None:
         self._called("begin_capture", waits=True)
@@ -229,39 +226,57 @@ class FakeDriver(Driver):
         recorded, self._capture = self._capture, None
         if recorded is None:
             raise AssertionError("a capture was ended that was not begun")
-        graph = self._new("graph")
+        graph = self._new("graph", "end_capture")
         self._graphs[graph] = recorded
         return graph
 
     def launch_graph(self, graph: int, stream: int) -> None:
         self._called("launch_graph")
+        self._known("stream", stream)
         self._known("graph", graph)
         for work in self._graphs[graph]:
             self._do(work)
 
     def destroy_graph(self, graph: int) -> None:
-        self._freed("graph", graph)
+        self._freed("graph", "destroy_graph", graph)
 
     def _called(self, call: str, *, waits: bool = False) -> None:
-        """Count a call, and fail where a fault or a rule says so."""
+        self._count(call)
+        self._answer(call, waits=waits)
+
+    def _count(self, call: str) -> None:
         if threading.get_ident() not in self._threads:
             raise AssertionError(f"{call}: this thread has not entered the GPU")
         self.calls[call] += 1
         if self.calls[call] == self._faults.get(call):
             self._broken = True
+
+    def _freeing(self, call: str) -> None:
+        self._count(call)
+        if self._capture is not None:
+            raise AssertionError(f"{call} while work is being recorded")
+
+    def _answer(self, call: str, *, waits: bool = False) -> None:
         if self._broken:
             raise DeviceError(f"the GPU failed: {call} answered an illegal memory access was encountered")
         if waits and self._capture is not None:
             raise DeviceError(f"the GPU failed: {call} answered operation not permitted when stream is capturing")
 
-    def _do(self, work: Callable[[], None]) -> None:
-        if self._capture is None:
-            work()
-        else:
-            self._capture.append(work)
+    def _do(self, work: Callable[[], object], *memory: tuple[int, int]) -> None:
+        """Do it now, or record it; ``memory``: addresses and sizes of what it touches of the device's."""
 
-    def _new(self, kind: str) -> int:
-        self._called(f"create_{kind}")
+        def checked() -> None:
+            for address, size in memory:
+                self._inside(address, size)
+            work()
+
+        if self._capture is None:
+            checked()
+        else:
+            self._capture.append(checked)
+
+    def _new(self, kind: str, call: str) -> int:
+        self._called(call)
         handle = next(self._handles)
         self._live[kind].add(handle)
         return handle
@@ -270,15 +285,13 @@ class FakeDriver(Driver):
         if handle not in self._live[kind]:
             raise AssertionError(f"{handle} is no {kind}, or no more")
 
-    def _freed(self, kind: str, handle: int) -> None:
+    def _freed(self, kind: str, call: str, handle: int) -> None:
+        self._count(call)
         self._known(kind, handle)
         self._live[kind].discard(handle)
+        self._answer(call)
 
     def _inside(self, address: int, size: int) -> None:
-        blocks = [(start, len(block)) for start, block in self._memory.items()] + list(self._registered.items())
-        if not any(start <= address and address + size <= start + length for start, length in blocks):
+        blocks = [*((start, len(block)) for start, block in self._memory.items()), *self._registered.items()]
+        if not any(start <= address <= start + length - size for start, length in blocks):
             raise AssertionError(f"{size} bytes at {address:#x} are outside of every array")
-
-
-def _move(target: int, source: int, size: int) -> None:
-    ctypes.memmove(target, source, size)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from math import prod
@@ -50,10 +51,11 @@ class _Resource:
         self.close()
 
     def close(self) -> None:
-        """Free it; a second call does nothing."""
+        """Free it; a second call does nothing. What a GPU that failed won't free goes with its context."""
         free, self._free = self._free, None
         if free is not None:
-            free()
+            with suppress(DeviceError):  # else it would hide the error that says what went wrong
+                free()
 
 
 class DeviceArray(_Resource):
@@ -78,7 +80,15 @@ class Pinned(_Resource):
         start = self.view.ctypes.data
         driver.register(start, len(self._memory))
         super().__init__(lambda: driver.unregister(start))
-        self.address = driver.device_address(start)
+        try:
+            self.address = driver.device_address(start)
+        except BaseException:
+            self.close()
+            raise
+
+
+class Registered(_Resource):
+    """Host memory of somebody else that the GPU reads and writes by itself, until this or the GPU is closed."""
 
 
 class Event(_Resource):
@@ -146,6 +156,8 @@ class Gpu:
 
     def __init__(self, driver: Driver, ordinal: int = 0, *, compiler: Compiler = compiled) -> None:
         self._compiler = compiler
+        self._lock = threading.Lock()
+        self._registered: dict[int, tuple[int, int]] = {}  # of the host's memory: address -> size, the GPU's address
         if ordinal >= driver.count():
             raise DeviceError("there is no NVIDIA GPU, or no driver for it", "`nvidia-smi` must list it")
         self.driver = driver
@@ -153,10 +165,10 @@ class Gpu:
         self.version = driver.version()
         with ExitStack() as undo:
             self._context = driver.retain_context(ordinal)
-            undo.callback(driver.release_context, ordinal)
+            undo.enter_context(_Resource(lambda: driver.release_context(ordinal)))
             driver.make_current(self._context)
             self.stream = driver.create_stream()
-            undo.callback(driver.destroy_stream, self.stream)
+            undo.enter_context(_Resource(lambda: driver.destroy_stream(self.stream)))
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -165,7 +177,11 @@ class Gpu:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.enter_thread()
+        with suppress(DeviceError):
+            self.enter_thread()
+        for start in list(self._registered):
+            with suppress(DeviceError):
+                self._unregister(start)
         self._undo.close()
 
     def enter_thread(self) -> None:
@@ -187,6 +203,37 @@ class Gpu:
     def pinned(self, size: int) -> Pinned:
         """New host memory of ``size`` bytes for transfers."""
         return Pinned(self.driver, size)
+
+    def register(self, view: NDArray[np.uint8], /) -> Registered:
+        """Let the GPU read and write whole pages of host memory by itself, as long as it is open.
+
+        Any thread may call this, and close what it gets, also after the GPU. Raises DeviceError.
+        """
+        start, size = view.ctypes.data, view.nbytes
+        with self._lock:
+            self.enter_thread()
+            self.driver.register(start, size)
+            try:
+                self._registered[start] = size, self.driver.device_address(start)
+            except BaseException:
+                with suppress(DeviceError):
+                    self.driver.unregister(start)
+                raise
+        return Registered(lambda: self._unregister(start))
+
+    def _unregister(self, start: int) -> None:
+        with self._lock:
+            if self._registered.pop(start, None) is not None:
+                self.enter_thread()
+                self.driver.unregister(start)
+
+    def registered(self, start: int, size: int) -> int | None:
+        """Where the GPU sees these bytes of the host; None when they were not registered. Any thread may ask."""
+        with self._lock:
+            for first, (length, address) in self._registered.items():
+                if first <= start and start + size <= first + length:
+                    return address + start - first
+        return None
 
     def event(self) -> Event:
         """A new mark."""
