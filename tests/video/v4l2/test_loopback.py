@@ -11,6 +11,8 @@ import pyvirtualcam
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgcamd.cuda.fake import FakeDriver, fake_compiler
+from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import SettingsError, SinkError
 from bgcamd.frame import Frame, PixelFormat, Plane, Size
 from bgcamd.video.v4l2 import ioctls
@@ -66,6 +68,25 @@ def test_nothing_is_stopped_that_never_started() -> None:
     with sink(device)[0]:
         pass
     assert vd.VIDIOC_STREAMOFF not in device.requests
+
+
+def test_a_frame_in_memory_pinned_for_a_gpu_goes_to_the_kernel_without_a_copy() -> None:
+    class Seen(FakeKernel):
+        def write(self, fd: int, data: Plane) -> int:
+            self.data = data
+            return super().write(fd, data)
+
+    device, driver = FakeLoopback(), FakeDriver()
+    kernel = Seen(device)
+    with Gpu(driver, compiler=fake_compiler) as gpu, gpu.pinned(BYTES) as block:
+        luma, chroma = block.view[: 64 * 48].reshape(48, 64), block.view[64 * 48 :].reshape(2, 24, 32)
+        luma[:], chroma[:] = 3, 4
+        with LoopbackSink(None, size=SIZE, fps=30, kernel=kernel) as output:
+            output.write(Frame((luma, chroma[0], chroma[1]), PixelFormat.I420, SIZE))
+        assert np.shares_memory(kernel.data, block.view)
+        assert kernel.data.ctypes.data == block.view.ctypes.data
+    assert device.written == [b"\x03" * (64 * 48) + b"\x04" * (64 * 24)]
+    driver.check_nothing_left()
 
 
 def test_frames_arrive_whole_and_in_order() -> None:
