@@ -273,4 +273,4 @@ class CudaDriver(Driver):
 
     def _meaning(self, status: Any) -> str:
         code, text = self._cuda.cuGetErrorString(status)
-        return text.decode() if int(code) == 0 and text else str(status)
+        return text.decode() if int(code) == 0 and text else str(getattr(status, "name", status))
