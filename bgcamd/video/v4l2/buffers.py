@@ -194,6 +194,6 @@ def _starts(buffers: Buffers, node: str) -> bool:
     try:
         buffers.start()
     except (SourceError, DeviceError) as error:
-        _log.debug("%s: not %s: %s", node, buffers.memory, str(error))
+        _log.debug("%s: not %s: %s", node, buffers.memory, error.message)
         return False
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Protocol
 
 import numpy as np
@@ -43,35 +43,43 @@ class Memory:
     def __init__(self, pages: mmap.mmap, pix: vd.PixFormat, format: PixelFormat) -> None:  # noqa: A002
         self.planes = layout.planes(pages, pix, format)
         self.lent = False
-        self._pages = pages
-        self._registration: Registration | None = None
+        self._whole = np.frombuffer(pages, np.uint8)
+        self._registered = False
+        self._undo = ExitStack()
+        self._undo.callback(_unmap, pages)
 
     def register(self, registrar: Registrar) -> None:
         """Let a GPU read it, until it is closed. Raises DeviceError."""
-        self._registration = registrar.register(np.frombuffer(self._pages, np.uint8))
+        self._undo.callback(_end, registrar.register(self._whole))
+        self._registered = True
 
     @property
     def address(self) -> int:
         """Where it begins."""
-        return int(self.planes[0].ctypes.data)
+        return int(self._whole.ctypes.data)
 
     @property
     def length(self) -> int:
         """In bytes."""
-        return len(self._pages)
+        return self._whole.size
 
     def close(self) -> None:
         """Unregister and unmap; while a frame is out and a GPU may be reading it, nothing: then once more."""
-        if self._registration is not None:
-            if self.lent:
-                return
-            with suppress(DeviceError):  # of a GPU that failed: it holds nothing any more
-                self._registration.close()
-        self.planes, self._registration = (), None
-        with suppress(BufferError):  # a frame that is out has views; unmapped when the last of them is dropped
-            self._pages.close()
+        if not (self._registered and self.lent):
+            self.planes, self._whole = (), np.zeros(0, np.uint8)
+            self._undo.close()
 
 
 def whole_pages(size: int) -> int:
     """As many bytes as the pages have that ``size`` bytes lie in."""
     return max(-(-size // mmap.PAGESIZE), 1) * mmap.PAGESIZE
+
+
+def _end(registration: Registration) -> None:
+    with suppress(DeviceError):  # of a GPU that failed: it holds nothing any more
+        registration.close()
+
+
+def _unmap(pages: mmap.mmap) -> None:
+    with suppress(BufferError):  # a frame that is out has views; unmapped when the last of them is dropped
+        pages.close()

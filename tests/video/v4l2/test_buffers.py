@@ -272,9 +272,20 @@ def test_a_frame_that_outlives_the_camera_stays_readable_for_the_gpu_until_it_is
     frame.release()
     assert not gpu.held
     assert plane.max() == plane.min() == 7  # it is there as long as somebody looks at it
-    assert attributes(plane.ctypes.data)
-    del frame
     source.close()
+
+
+def test_our_pages_are_unmapped_with_the_last_view_of_them_even_if_somebody_keeps_the_camera() -> None:
+    camera, gpu = yuyv(), Gpu()
+    with opened(camera, gpu) as source:
+        camera.feed(bytes(BYTES))
+        frame = read(source)
+        address = frame.planes[0].ctypes.data
+        source.close()
+        frame.release()
+        assert attributes(address)
+        del frame
+        assert not attributes(address)
 
 
 @pytest.mark.parametrize("memory", [OURS, DRIVERS])
