@@ -188,7 +188,7 @@ class Moving:
                 self._plate.lay(frame, self._fit, planes)
                 last, frames = frame.captured_ns, frames + 1
                 with self._changed:
-                    self._ready.append((begin + last, planes))
+                    self._ready.append((begin + last, (*planes,)))  # another tuple for another picture
                     self._changed.notify_all()
         return begin + last + step, frames
 

@@ -26,11 +26,7 @@ class RoomBlur:
         mean of the room around it, never of the person. strength 1..100 stands for a Gaussian's sigma of
         strength/1500 of the picture's height. It is computed on a small picture, one for all planes.
         """
-        height, width = alpha.shape
-        sigma = strength / 1500 * height
-        factor = max(sigma / _COARSE, _LEAST_FACTOR)
-        size = Size(max(round(width / factor), 1), max(round(height / factor), 1))
-        sigma = max(sigma / factor, 0.3)
+        size, sigma = coarse(Size(alpha.shape[1], alpha.shape[0]), strength)
         room = _room(alpha, size)
         weight = cv2.GaussianBlur(room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         for plane, out in zip(planes, self._out, strict=True):
@@ -38,6 +34,25 @@ class RoomBlur:
             mean = cv2.convertScaleAbs(cv2.divide(total, weight))
             cv2.resize(mean, plane.shape[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
         return self._out
+
+
+def coarse(size: Size, strength: int) -> tuple[Size, float]:
+    """The small picture's size for pictures of ``size``, and the Gaussian's sigma on it."""
+    sigma = strength / 1500 * size.height
+    factor = max(sigma / _COARSE, _LEAST_FACTOR)
+    return Size(max(round(size.width / factor), 1), max(round(size.height / factor), 1)), max(sigma / factor, 0.3)
+
+
+def steps(start: Size, end: Size) -> list[Size]:
+    """The sizes to shrink through, ``end`` the last, so that nothing aliases.
+
+    Halving is the mean of each 2x2 block, and many times faster than INTER_AREA.
+    """
+    sizes, (width, height) = [end], start
+    while width >= 2 * end.width and height >= 2 * end.height:
+        width, height = width // 2, height // 2
+        sizes.insert(-1, Size(width, height))
+    return sizes
 
 
 def _room(alpha: Plane, size: Size) -> NDArray[np.float32]:
@@ -48,8 +63,6 @@ def _room(alpha: Plane, size: Size) -> NDArray[np.float32]:
 
 
 def _small(plane: Plane, size: Size) -> Plane:
-    """Shrink without aliasing: halving is the mean of each 2x2 block, and many times faster than INTER_AREA."""
-    while plane.shape[1] >= 2 * size.width and plane.shape[0] >= 2 * size.height:
-        plane = cv2.resize(plane, (plane.shape[1] // 2, plane.shape[0] // 2), interpolation=cv2.INTER_LINEAR)
-    small: Plane = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
-    return small
+    for step in steps(Size(plane.shape[1], plane.shape[0]), size):
+        plane = cv2.resize(plane, step, interpolation=cv2.INTER_LINEAR)
+    return plane

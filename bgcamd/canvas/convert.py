@@ -124,7 +124,7 @@ def _recolor(planes: Planes, source: Color, target: Color) -> None:
     matrix = yuv_to_yuv(source, target)
     if source.matrix == target.matrix:  # the range alone: a factor and an offset for each plane
         for row, plane in enumerate(planes):
-            cv2.convertScaleAbs(plane, dst=plane, alpha=matrix[row, row], beta=matrix[row, 3])
+            cv2.addWeighted(plane, matrix[row, row], plane, 0, matrix[row, 3], dst=plane)
         return
     h, w = planes[0].shape
     wide = [cv2.resize(plane, (w, h), interpolation=cv2.INTER_LINEAR) for plane in planes[1:]]

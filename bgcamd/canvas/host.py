@@ -10,12 +10,12 @@ from bgcamd.canvas.background import Plate
 from bgcamd.canvas.blend import Blender
 from bgcamd.canvas.blur import RoomBlur
 from bgcamd.canvas.color import solid, yuv_to_rgb
-from bgcamd.canvas.convert import IntoI420, even, into_rgb
 from bgcamd.canvas.edges import Sharpener
-from bgcamd.canvas.planes import Planes, lay, new_planes
+from bgcamd.canvas.planes import Planes, new_planes
+from bgcamd.canvas.taking import Taker
 from bgcamd.errors import EngineError
 from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
-from bgcamd.scene import Alpha, Blur, Fit, Keep, PreparedScene, Remove
+from bgcamd.scene import Alpha, Blur, Keep, PreparedScene, Remove
 
 _MARGIN = 5  # pixels of the room that stay round the person, so that a lossy codec does not darken the edge
 
@@ -46,10 +46,9 @@ class HostCanvas:
     ) -> None:
         self.size, self.format, self.color, self.holds_alpha = size, format, color, holds_alpha
         self.plate = Plate(size, format, color)
-        self._into_i420 = IntoI420(color)
+        self._taker = Taker(size, format, color)
         self._taken = new_planes(format, size)
         self._done = new_planes(format, size)
-        self._raw: Planes = self._taken  # a raw frame of another size, or one to be mirrored, is converted here first
         self._alpha = np.zeros((size.height, size.width), np.uint8)
         self._blender = Blender(self._taken)
         self._blur: RoomBlur | None = None  # laid out when first needed, as is
@@ -65,37 +64,10 @@ class HostCanvas:
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
         """See ``frame.Canvas``. Raises SourceError for a damaged frame, which is released, too."""
         try:
-            return self._taken_from(raw, mirror)
+            alpha = self._taker.take(raw, self._taken, mirror=mirror)
+            return self._like(raw, self._taken, alpha)
         finally:
             raw.release()
-
-    def _taken_from(self, raw: Frame, mirror: bool) -> Frame:
-        if self.format is PixelFormat.I420:
-            raw = even(raw)
-        same = raw.size == self.size
-        source = self._taken if same and not mirror else self._raw_planes(raw.size)
-        if self.format is PixelFormat.I420:
-            self._into_i420.convert(raw, source)
-        else:
-            into_rgb(raw, source)
-        if not same:
-            lay(source, self._taken, Fit.COVER, self.black)
-            source = self._taken
-        if mirror:
-            for plane, flipped in zip(source, self._taken, strict=True):
-                cv2.flip(plane, 1, dst=flipped)
-        return self._like(raw, self._taken, None if raw.alpha is None else self._own_alpha(raw.alpha, mirror))
-
-    def _own_alpha(self, alpha: Plane, mirror: bool) -> Plane:
-        """A frame's alpha, scaled and flipped as its planes are."""
-        fitted = np.empty((self.size.height, self.size.width), np.uint8)
-        lay((alpha,), (fitted,), Fit.COVER, (0,))
-        return cv2.flip(fitted, 1) if mirror else fitted
-
-    def _raw_planes(self, size: Size) -> Planes:
-        if self._raw is self._taken or self._raw[0].shape != (size.height, size.width):
-            self._raw = new_planes(self.format, size)
-        return self._raw
 
     def _like(self, raw: Frame, planes: Planes, alpha: Plane | None) -> Frame:
         return Frame(

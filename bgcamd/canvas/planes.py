@@ -14,17 +14,19 @@ Rect = tuple[float, float, float, float]
 """left, top, right, bottom as shares of the width and height, 0..1"""
 
 
-def new_planes(format: PixelFormat, size: Size) -> Planes:  # noqa: A002 - the field's standard name
+def new_planes(format: PixelFormat, size: Size, memory: Plane | None = None) -> Planes:  # noqa: A002
     """Fresh planes in one contiguous block of memory, in the order Y, U, V (I420) or R, G, B (RGBP).
 
     The block is ``planes[0].base``, uint8 (height * 3 // 2, width) or (height * 3, width), so that a sink can
-    write it in one piece. Raises UsageError for an I420 size that is not even.
+    write it in one piece. It lies at the start of ``memory``, uint8 (n,), where that is given, else it is new and
+    zero. Raises UsageError for an I420 size that is not even.
     """
     width, height = size
     if format is PixelFormat.I420 and (width % 2 or height % 2):
         raise UsageError(f"{size} can't be a video's size", "width and height must be even")
     shapes = _SHAPES[format](width, height)
-    block = np.zeros((sum(h * w for h, w in shapes) // width, width), np.uint8)
+    rows = sum(h * w for h, w in shapes) // width
+    block = np.zeros((rows, width), np.uint8) if memory is None else np.ndarray((rows, width), np.uint8, memory.data)
     flat, planes, start = block.reshape(-1), [], 0
     for h, w in shapes:
         planes.append(flat[start : start + h * w].reshape(h, w))
