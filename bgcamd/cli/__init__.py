@@ -23,6 +23,7 @@ COMMANDS = {
     "devices": ("bgcamd.cli.devices:devices", "List the cameras, real and virtual."),
     "models": ("bgcamd.cli.models:models", "List the models, and fetch them."),
     "bench": ("bgcamd.cli.bench:bench", "Measure the pipeline on this machine."),
+    "eval": ("bgcamd.cli.evaluate:evaluate", "Judge mattes, or a model, by true mattes."),
     "completion": ("bgcamd.cli.completion:completion", "Print a script that completes commands in a shell."),
 }
 """Name -> where the command is ("module:object"), and its line in ``bgcam --help``."""
@@ -62,5 +63,5 @@ def main(instance: str | None) -> None:
     """Replace the background of your webcam, and of pictures and videos.
 
     The live picture is made by the daemon, bgcamd; set, status and the other commands that talk to it find it by
-    its socket. process, models and bench work without it.
+    its socket. process, models, bench and eval work without it.
     """

@@ -78,15 +78,22 @@ def _instance(_context: click.Context, _option: click.Parameter, name: str | Non
     return name
 
 
-def engine_options(*, threads: int) -> Callable[[Command], Command]:
+def engine_options(*, threads: int, usual: bool = True) -> Callable[[Command], Command]:
     """Add --model, --engine and --threads, for the commands that work without a daemon.
 
-    The command is called with ``model``, ``engine`` and ``threads``, of which 0 means as many as there are.
+    The command is called with ``model``, ``engine`` and ``threads``, of which 0 means as many as there are. Unless
+    ``usual``, no model is taken where none is named: ``model`` is None.
     """
     name, engine = (next(row for row in SETTINGS if row.name == f"model.{key}") for key in ("name", "engine"))
     kinds = click.Choice(engine.choices)
     options = [
-        click.option("--model", metavar="NAME", default=name.default, show_default=True, help=_sentence(name.help)),
+        click.option(
+            "--model",
+            metavar="NAME",
+            default=name.default if usual else None,
+            show_default=True,
+            help=_sentence(name.help),
+        ),
         click.option("--engine", type=kinds, default=engine.default, show_default=True, help=_sentence(engine.help)),
         click.option(
             "--threads",
