@@ -15,6 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgcamd.cuda.fake import FakeDriver, fake_compiler
+from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import DeviceError, SourceError
 from bgcamd.frame import Frame, PixelFormat, Plane, Size
 from bgcamd.video.v4l2 import videodev2 as vd
@@ -32,8 +34,8 @@ WAYS = [OURS, DRIVERS, PLAIN]
 NAMES = {getattr(vd, f"VIDIOC_{name}"): name for name in ("REQBUFS", "QUERYBUF", "QBUF", "STREAMON", "STREAMOFF")}
 
 
-class Gpu:
-    """What a GPU is to a camera; it knows addresses only, and does not keep memory alive.
+class StandIn:
+    """What a GPU is to a camera. It knows addresses only, and does not keep memory alive.
 
     Parameters
     ----------
@@ -71,7 +73,7 @@ class Gpu:
 
 
 class _Held:
-    def __init__(self, gpu: Gpu, address: int) -> None:
+    def __init__(self, gpu: StandIn, address: int) -> None:
         self._gpu, self._address = gpu, address
 
     def close(self) -> None:
@@ -121,7 +123,7 @@ def yuyv(*, userptr: bool = True) -> FakeCamera:
 
 
 @contextmanager
-def opened(camera: FakeCamera, gpu: Gpu) -> Iterator[V4L2Camera]:
+def opened(camera: FakeCamera, gpu: StandIn) -> Iterator[V4L2Camera]:
     """The camera, and afterwards a look at whether everything was given back."""
     kernel = FakeKernel(camera)
     with V4L2Camera(camera.node, registrar=gpu, kernel=kernel) as source:
@@ -130,14 +132,14 @@ def opened(camera: FakeCamera, gpu: Gpu) -> Iterator[V4L2Camera]:
     assert nothing_left(camera, gpu)
 
 
-def nothing_left(camera: FakeCamera, gpu: Gpu) -> bool:
+def nothing_left(camera: FakeCamera, gpu: StandIn) -> bool:
     return not gpu.held and not camera.buffers.pinned and all(memory.closed for memory in camera.mappings)
 
 
-def way(memory: str, camera: FakeCamera) -> Gpu:
+def way(memory: str, camera: FakeCamera) -> StandIn:
     """A GPU, and a camera, with which the given memory is the best that can be had."""
     camera.buffers.userptr = memory == OURS
-    return Gpu(refuses=range(1, 9) if memory == PLAIN else ())
+    return StandIn(refuses=range(1, 9) if memory == PLAIN else ())
 
 
 def read(source: V4L2Camera) -> Frame:
@@ -190,7 +192,7 @@ def test_padded_nv12_and_jpegs_are_found_in_any_memory(memory: str) -> None:
 
 def test_our_pages_are_pinned_once_and_stay_where_they_are_when_the_process_forks() -> None:
     camera = yuyv()
-    with opened(camera, Gpu()) as source:
+    with opened(camera, StandIn()) as source:
         for _ in range(10):
             camera.feed(bytes(BYTES))
             read(source).release()
@@ -229,7 +231,7 @@ def _nothing(_: FakeCamera) -> None:
 def test_what_can_not_be_had_is_given_back_before_the_next_best_is_tried(camera, change, refuses, memory) -> None:  # type: ignore[no-untyped-def]
     device = camera()
     change(device)
-    gpu = Gpu(refuses)
+    gpu = StandIn(refuses)
     with opened(device, gpu) as source:
         assert source.memory == memory
         assert len(gpu.held) == (0 if memory == PLAIN else 4)
@@ -244,7 +246,7 @@ def test_what_can_not_be_had_is_given_back_before_the_next_best_is_tried(camera,
 
 def test_the_driver_lets_go_of_our_pages_before_the_gpu_does() -> None:
     log: list[str] = []
-    with opened(Logged(log, userptr=True), Gpu(log=log)):
+    with opened(Logged(log, userptr=True), StandIn(log=log)):
         pass
     assert [step for step, _ in itertools.groupby(log)] == [
         *("REQBUFS", "register", "QBUF", "STREAMON"),
@@ -254,7 +256,7 @@ def test_the_driver_lets_go_of_our_pages_before_the_gpu_does() -> None:
 
 def test_the_gpu_lets_go_of_the_drivers_pages_before_they_are_given_back() -> None:
     log: list[str] = []
-    with opened(Logged(log, userptr=False), Gpu(log=log)):
+    with opened(Logged(log, userptr=False), StandIn(log=log)):
         log.clear()
     assert [step for step, _ in itertools.groupby(log)] == ["STREAMOFF", "unregister", "REQBUFS"]
 
@@ -276,7 +278,7 @@ def test_a_frame_that_outlives_the_camera_stays_readable_for_the_gpu_until_it_is
 
 
 def test_our_pages_are_unmapped_with_the_last_view_of_them_even_if_somebody_keeps_the_camera() -> None:
-    camera, gpu = yuyv(), Gpu()
+    camera, gpu = yuyv(), StandIn()
     with opened(camera, gpu) as source:
         camera.feed(bytes(BYTES))
         frame = read(source)
@@ -330,7 +332,7 @@ def test_unplugged_in_mid_stream_everything_is_given_back(memory: str) -> None:
     ],
 )
 def test_whatever_step_fails_nothing_stays_registered(request_: int, number: int, userptr: bool) -> None:
-    camera, gpu = yuyv(userptr=userptr), Gpu()
+    camera, gpu = yuyv(userptr=userptr), StandIn()
     kernel = FakeKernel(camera)
     camera.refused[request_] = number
     try:
@@ -364,3 +366,59 @@ def test_in_whatever_order_frames_and_camera_end_all_is_unregistered(
         assert gpu.holds(frame.planes[0])
         frame.release()
         assert len(gpu.held) == left
+
+
+def test_the_gpu_reads_a_frame_where_the_camera_wrote_it() -> None:
+    camera, driver = yuyv(), FakeDriver()
+    with Gpu(driver, compiler=fake_compiler) as gpu:
+        with (
+            V4L2Camera(camera.node, registrar=gpu, kernel=FakeKernel(camera)) as source,
+            gpu.array((BYTES,), "u1") as up,
+        ):
+            assert source.memory == OURS
+            camera.feed(bytes(range(BYTES)))
+            frame = read(source)
+            (plane,) = frame.planes
+            assert gpu.registered(plane.ctypes.data, plane.nbytes) == plane.ctypes.data
+            gpu.upload(up, plane)
+            back = np.zeros(BYTES, np.uint8)
+            gpu.download(back, up)
+            assert back.tobytes() == bytes(range(BYTES))
+            frame.release()
+        assert gpu.registered(plane.ctypes.data, plane.nbytes) is None
+    driver.check_nothing_left()
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["closed", "failed-and-closed"])
+def test_the_gpu_may_go_while_the_camera_streams_and_come_again(fails: bool) -> None:
+    camera, driver = yuyv(), FakeDriver()
+    kernel = FakeKernel(camera)
+    with Gpu(driver, compiler=fake_compiler) as first:
+        source = V4L2Camera(camera.node, registrar=first, kernel=kernel)
+        camera.feed(bytes([1]) * BYTES)
+        frame = read(source)
+        if fails:
+            driver.fail("synchronize")
+            with pytest.raises(DeviceError):
+                first.synchronize()
+    driver.check_nothing_left()
+    with Gpu(driver, compiler=fake_compiler) as second:
+        camera.feed(bytes([2]) * BYTES)
+        later = read(source)
+        assert (frame.planes[0].max(), later.planes[0].max()) == (1, 2)
+        frame.release()
+        source.close()
+        later.release()
+        with V4L2Camera(camera.node, registrar=second, kernel=kernel) as again:
+            assert again.memory == OURS
+    driver.check_nothing_left()
+    assert kernel.descriptors == 0
+
+
+def test_with_a_gpu_that_is_closed_already_the_camera_is_as_without_one() -> None:
+    camera, driver = yuyv(), FakeDriver()
+    with Gpu(driver, compiler=fake_compiler) as gpu:
+        pass
+    with V4L2Camera(camera.node, registrar=gpu, kernel=FakeKernel(camera)) as source:
+        assert source.memory == PLAIN
+    driver.check_nothing_left()
