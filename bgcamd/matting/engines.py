@@ -2,75 +2,167 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Literal, NamedTuple
 
 import numpy as np
-import onnxruntime as ort
 
-from bgcamd.errors import EngineError
+from bgcamd.cuda.driver import CudaDriver, Driver
+from bgcamd.cuda.gpu import Gpu
+from bgcamd.errors import DeviceError, EngineError
 from bgcamd.frame import Engine, Size
 from bgcamd.matting.manifest import Manifest
 from bgcamd.matting.onnx_engine import OnnxEngine
+from bgcamd.matting.staged import Staged
 from bgcamd.matting.store import check_model
-from bgcamd.paths import models_folder
+from bgcamd.matting.tensorrt import TensorRtEngine
+from bgcamd.matting.trt_build import Progress
+from bgcamd.matting.trt_plans import Plans
+from bgcamd.matting.trt_runtime import RUNTIMES, RuntimeName, TensorRt, package_hint, probe, title
 
-Choice = Literal["auto", "cpu", "tensorrt"]
-TENSORRT = "TensorrtExecutionProvider"
+Choice = Literal["auto", "cpu", "tensorrt", "tensorrt-rtx"]
+USUAL = Size(1280, 720)
+"""What most frames are."""
 
 
-def open_engine(manifest: Manifest, choice: Choice = "auto", threads: int = 1) -> tuple[Engine, str]:
-    """Open a model and say in one line why it runs where it does. Slow: not on the hot path.
+class Reason(NamedTuple):
+    """Why a TensorRT is not taken."""
+
+    name: RuntimeName
+    error: EngineError
+
+
+class Way(NamedTuple):
+    """A TensorRT that may be tried, and the driver whose first GPU it is for."""
+
+    driver: Driver
+    runtime: TensorRt
+
+
+def find_ways(choice: Choice, driver: Driver | None = None) -> tuple[tuple[Way, ...], tuple[Reason, ...]]:
+    """Look what there is for a choice: driver, GPU and packages; the best first, and why there are not more.
+
+    Raises nothing; nothing is built or loaded yet. driver: to be asked in place of CUDA's own.
+    """
+    names = () if choice == "cpu" else tuple(name for name in RUNTIMES if choice in {"auto", name})
+    try:
+        driver = driver or CudaDriver()
+    except DeviceError as error:
+        return (), tuple(Reason(name, EngineError(error.message, package_hint(name))) for name in names)
+    ways, reasons = [], []
+    for name in names:
+        try:
+            ways.append(Way(driver, probe(name, driver)))
+        except EngineError as error:
+            reasons.append(Reason(name, error))
+    return tuple(ways), tuple(reasons)
+
+
+def in_words(reasons: tuple[Reason, ...]) -> str:
+    """One line of why no TensorRT is taken; what is true of all of them is said once, of the first."""
+    said: dict[str, str] = {}
+    for reason in sorted(reasons, key=lambda reason: RUNTIMES.index(reason.name)):
+        said.setdefault(reason.error.message, title(reason.name))
+    return "; ".join(f"no {name}: {message}" for message, name in said.items())
+
+
+def why_here(runtime: TensorRt, reasons: tuple[Reason, ...]) -> str:
+    """One line of why a model runs on this TensorRT: why on none that would be better."""
+    better = RUNTIMES[: RUNTIMES.index(runtime.name)]
+    why_not = in_words(tuple(reason for reason in reasons if reason.name in better))
+    return f"{title(runtime.name)} works here" + (f"; {why_not}" if why_not else "")
+
+
+def as_error(reasons: tuple[Reason, ...]) -> EngineError:
+    """The same as an error, for who asked for TensorRT and nothing else."""
+    return EngineError(in_words(reasons), reasons[0].error.hint)
+
+
+def open_gpu_engine(
+    manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size, *, build: bool, progress: Progress | None = None
+) -> TensorRtEngine:
+    """Open a model on the GPU, ready to be fitted to ``size`` at once, and to be proved. Slow, also without ``build``.
+
+    The calling thread must have entered ``gpu``, on whose stream nothing is queued: another may work there meanwhile.
+
+    Raises
+    ------
+    NotBuiltError: it was not built before, and ``build`` is False.
+    ModelError, EngineError: it can't be opened or built.
+    """
+    engine = TensorRtEngine(gpu, Plans(manifest, gpu.driver, runtime), build=build, progress=progress)
+    try:
+        engine.prepare(size)
+    except BaseException:
+        engine.__exit__(None, None, None)
+        raise
+    return engine
+
+
+def is_built(manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size) -> bool:
+    """Tell whether ``open_gpu_engine`` finds what it needs, as far as can be told quickly. Raises ModelError."""
+    return Plans(manifest, gpu.driver, runtime).is_built(size)
+
+
+def open_engine(
+    manifest: Manifest,
+    choice: Choice = "auto",
+    threads: int = 1,
+    *,
+    size: Size | None = USUAL,
+    progress: Progress | None = None,
+    driver: Driver | None = None,
+    open_gpu: Callable[[Driver], Gpu] = Gpu,
+) -> tuple[Engine, str]:
+    """Open a model for a canvas on the CPU, and say in one line why it runs where it does. Slow: minutes at worst.
 
     Parameters
     ----------
-    choice: "auto" takes TensorRT if it really works here, else the CPU; the others take nothing else.
+    choice: "auto" takes the first TensorRT that really works here, else the CPU; the others take nothing else.
     threads: of the CPU, on one frame.
+    size: of the frames; None where it differs from frame to frame. What TensorRT has not built for it is built.
+    driver, open_gpu: in place of the machine's own.
 
     Raises
     ------
     ModelError: the weights are not fetched, damaged, or not what the manifest says.
     EngineError: TensorRT was asked for, and does not work; it says what is missing.
     """
-    if choice == "cpu":
-        return _on_cpu(manifest, threads), "cpu was asked for"
-    try:
-        return _on_tensorrt(manifest, threads), "TensorRT works here"
-    except EngineError as error:
-        if choice == "tensorrt":
-            raise EngineError(f"no TensorRT: {error.message}", error.hint) from error
-        return _on_cpu(manifest, threads), f"no TensorRT: {error.message}"
-
-
-def _on_cpu(manifest: Manifest, threads: int) -> Engine:
-    return OnnxEngine(manifest, check_model(manifest), threads=threads)
-
-
-def _on_tensorrt(manifest: Manifest, threads: int) -> Engine:
     file = check_model(manifest)
-    if TENSORRT not in ort.get_available_providers():
-        raise EngineError(
-            f"onnxruntime {ort.__version__} was built without it",
-            "install onnxruntime-gpu in place of onnxruntime, and TensorRT's libraries; or --engine cpu",
-        )
-    cache = models_folder() / "tensorrt"
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EngineError(f"can't keep TensorRT's engines in {cache}: {error.strerror}") from error
-    options = {
-        "trt_fp16_enable": "True",
-        "trt_engine_cache_enable": "True",
-        "trt_engine_cache_path": str(cache),
-        "trt_timing_cache_enable": "True",
-        "trt_timing_cache_path": str(cache),
-    }
-    engine = OnnxEngine(manifest, file, threads=threads, provider=TENSORRT, options=options)
-    prove(engine)
-    return engine
+    if choice == "cpu":
+        return OnnxEngine(manifest, file, threads=threads), "cpu was asked for"
+    if choice == "auto" and size is None and manifest.input.size is None:
+        return OnnxEngine(manifest, file, threads=threads), "TensorRT would be built for each picture's size anew"
+    ways, reasons = find_ways(choice, driver)
+    for way in ways:
+        try:
+            engine = _staged(manifest, open_gpu(way.driver), way.runtime, size or USUAL, progress)
+        except EngineError as error:
+            reasons = (*reasons, Reason(way.runtime.name, error))
+        else:
+            return engine, why_here(way.runtime, reasons)
+    if choice != "auto":
+        raise as_error(reasons)
+    return OnnxEngine(manifest, file, threads=threads), in_words(reasons)
 
 
-def prove(engine: Engine) -> None:
-    """Run one frame, black: libraries are loaded, and TensorRT's engine is built, only then. Raises EngineError."""
-    size = engine.fit(Size(1280, 720)).size
-    engine.infer(np.zeros((1, 3, size.height, size.width), np.float32))
+def _staged(manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size, progress: Progress | None) -> Staged:
+    """Proved; it, or what fails, closes ``gpu``."""
+    with ExitStack() as stack:
+        stack.enter_context(gpu)
+        engine = open_gpu_engine(manifest, gpu, runtime, size, build=True, progress=progress)
+        staged = Staged(gpu, engine)
+        stack.pop_all()
+    with ExitStack() as stack:
+        stack.enter_context(staged)
+        prove(staged, size)
+        stack.pop_all()
+    return staged
+
+
+def prove(engine: Engine, size: Size = USUAL) -> None:
+    """Run one frame, black: what does not work shows only then. Raises EngineError."""
+    fitted = engine.fit(size).size
+    engine.infer(np.zeros((1, 3, fitted.height, fitted.width), np.float32))
     engine.reset()

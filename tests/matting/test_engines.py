@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-import onnxruntime as ort
+import numpy as np
 import pytest
 
-from bgcamd.errors import EngineError, ModelError
+from bgcamd.cuda.driver import Card
+from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler
+from bgcamd.cuda.gpu import Gpu
+from bgcamd.errors import DeviceError, EngineError, ModelError
 from bgcamd.frame import Size
 from bgcamd.matting import engines
-from bgcamd.matting.engines import open_engine
+from bgcamd.matting.engines import as_error, find_ways, in_words, is_built, open_engine, open_gpu_engine
+from bgcamd.matting.fake_trt import FakeTrt
 from bgcamd.matting.manifest import Input, Manifest, find_manifest
+from bgcamd.matting.trt_plans import NotBuiltError
+
+FRAME = Size(1280, 720)
+RTX = Card("GeForce", (8, 9), integrated=False)
+SERVER = Card("H100", (9, 0), integrated=False)
+NO_GPU = "there is no NVIDIA GPU, or no driver for it"
 
 
 @pytest.fixture
@@ -21,61 +33,204 @@ def manifest(plain: Manifest, mean_model: Path) -> Manifest:
     return replace(plain, file=str(mean_model), input=Input("x", size=(8, 4)))
 
 
-@pytest.fixture
-def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
-
-
-@pytest.fixture
-def broken_tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An onnxruntime that has TensorRT by name, but whose sessions come up without it, as when a library is missing."""
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Plans are kept here; whatever TensorRT is installed is hidden."""
     monkeypatch.setenv("BGCAMD_MODELS", str(tmp_path / "models"))
-    open_session: Callable[..., object] = ort.InferenceSession
-
-    def without(file: str, options: object, providers: list[tuple[str, object]]) -> object:
-        return open_session(file, options, providers=[each for each in providers if each[0] != engines.TENSORRT])
-
-    monkeypatch.setattr(ort, "get_available_providers", lambda: [engines.TENSORRT, "CPUExecutionProvider"])
-    monkeypatch.setattr(ort, "InferenceSession", without)
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
+    return tmp_path / "gpu"
 
 
-def test_cpu_is_taken_when_asked_for(manifest: Manifest) -> None:
-    engine, why = open_engine(manifest, "cpu")
-    with engine:
-        assert "on cpu" in engine.name
-        assert why == "cpu was asked for"
+class Machine:
+    """A machine with one GPU, or none, and with the TensorRTs that are installed on it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, run: Run, card: Card | None) -> None:
+        self._monkeypatch = monkeypatch
+        self.driver = FakeDriver(card, run)
+        self.open = partial(open_engine, driver=self.driver, open_gpu=partial(Gpu, compiler=fake_compiler))
+
+    def install(self, version: str = "10.16.1.11", *, rtx: bool = False) -> FakeTrt:
+        trt = FakeTrt(self.driver, version, rtx=rtx)
+        self._monkeypatch.setitem(sys.modules, trt.__name__, trt)  # type: ignore[arg-type]
+        return trt
+
+    def gpu(self) -> Gpu:
+        return Gpu(self.driver, compiler=fake_compiler)
 
 
-@pytest.mark.usefixtures("no_tensorrt")
-def test_auto_falls_to_the_cpu_and_says_why(manifest: Manifest) -> None:
-    engine, why = open_engine(manifest)
-    with engine:
-        assert engine.fit(Size(1280, 720)).size == Size(8, 4)
-        assert why == f"no TensorRT: onnxruntime {ort.__version__} was built without it"
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, kernels_on_cpu: Run) -> Callable[..., Machine]:
+    return lambda card=RTX: Machine(monkeypatch, kernels_on_cpu, card)
 
 
-@pytest.mark.usefixtures("no_tensorrt")
-def test_tensorrt_that_is_not_there_says_what_to_install(manifest: Manifest) -> None:
-    with pytest.raises(EngineError, match=r"no TensorRT: onnxruntime .* built without it") as caught:
-        open_engine(manifest, "tensorrt")
-    assert "onnxruntime-gpu" in caught.value.hint
+class TestCpu:
+    def test_is_taken_when_asked_for(self, manifest: Manifest) -> None:
+        engine, why = open_engine(manifest, "cpu")
+        with engine:
+            assert "on cpu" in engine.name
+            assert why == "cpu was asked for"
+
+    def test_is_what_auto_takes_without_a_gpu_and_the_reason_is_said_once(
+        self, manifest: Manifest, machine: Callable[..., Machine]
+    ) -> None:
+        engine, why = machine(None).open(manifest)
+        with engine:
+            assert engine.fit(FRAME).size == Size(8, 4)
+            assert why == f"no TensorRT: {NO_GPU}"
+
+    def test_is_what_auto_takes_where_no_tensorrt_is_installed(
+        self, manifest: Manifest, machine: Callable[..., Machine]
+    ) -> None:
+        engine, why = machine().open(manifest)
+        with engine:
+            assert why == "no TensorRT: tensorrt is not installed; no TensorRT-RTX: tensorrt_rtx is not installed"
+
+    def test_is_what_auto_takes_for_pictures_of_any_size_by_a_network_that_follows_them(
+        self, manifest: Manifest, machine: Callable[..., Machine]
+    ) -> None:
+        here = machine()
+        here.install()
+        engine, why = here.open(replace(manifest, input=Input("x", long_side=64)), size=None)
+        with engine:
+            assert why == "TensorRT would be built for each picture's size anew"
+        engine, why = here.open(manifest, size=None)
+        with engine:
+            assert why == "TensorRT works here"
+
+    def test_is_what_auto_takes_on_this_very_machine(self, manifest: Manifest) -> None:
+        """Whatever it has: TensorRT is hidden here. That nothing crashes without a driver is what counts."""
+        engine, why = open_engine(manifest)
+        with engine:
+            assert why.startswith("no TensorRT: ")
 
 
-@pytest.mark.usefixtures("broken_tensorrt")
-def test_tensorrt_that_is_there_but_does_not_work_is_not_taken(manifest: Manifest) -> None:
-    with pytest.raises(EngineError, match="can't use TensorrtExecutionProvider here"):
-        open_engine(manifest, "tensorrt")
-    engine, why = open_engine(manifest, "auto")
-    with engine:
-        assert "on cpu" in engine.name
-        assert "can't use TensorrtExecutionProvider" in why
+class TestTensorRt:
+    def test_is_taken_where_it_works(self, manifest: Manifest, machine: Callable[..., Machine]) -> None:
+        here = machine()
+        here.install()
+        here.install("1.7.1.116", rtx=True)
+        engine, why = here.open(manifest)
+        with engine:
+            assert why == "TensorRT works here"
+            assert engine.name == "plain on GeForce (tensorrt 10.16.1, fp16)"
+            engine.fit(FRAME)
+            picture = np.random.default_rng(1).random((1, 3, 4, 8)).astype(np.float32)
+            np.testing.assert_allclose(engine.infer(picture).alpha, picture.mean(axis=(0, 1)), atol=2e-3)
+        here.driver.check_nothing_left()
+
+    def test_rtx_is_taken_where_the_other_does_not_work(
+        self, manifest: Manifest, machine: Callable[..., Machine]
+    ) -> None:
+        here = machine()
+        here.install().breaks = "out of memory"
+        here.install("1.7.1.116", rtx=True)
+        engine, why = here.open(manifest)
+        with engine:
+            assert engine.name == "plain on GeForce (tensorrt-rtx 1.7.1, fp16)"
+            assert why == (
+                "TensorRT-RTX works here; no TensorRT: tensorrt 10.16.1 can't build the network: out of memory"
+            )
+
+    @pytest.mark.parametrize(
+        ("choice", "message", "hint"),
+        [
+            ("tensorrt", "no TensorRT: tensorrt is not installed", "pip install 'bgcamd[tensorrt]'"),
+            ("tensorrt-rtx", "no TensorRT-RTX: tensorrt_rtx is not installed", "pip install 'bgcamd[rtx]'"),
+        ],
+    )
+    def test_that_is_asked_for_and_not_installed_says_what_to_do(
+        self, manifest: Manifest, machine: Callable[..., Machine], choice: engines.Choice, message: str, hint: str
+    ) -> None:
+        with pytest.raises(EngineError) as caught:
+            machine().open(manifest, choice)
+        assert (caught.value.message, caught.value.hint) == (message, hint)
+
+    @pytest.mark.parametrize("choice", ["tensorrt", "tensorrt-rtx"])
+    def test_that_is_asked_for_without_a_gpu_says_so(
+        self, manifest: Manifest, machine: Callable[..., Machine], choice: engines.Choice
+    ) -> None:
+        here = machine(None)
+        here.install()
+        here.install("1.7.1.116", rtx=True)
+        with pytest.raises(EngineError, match=NO_GPU):
+            here.open(manifest, choice)
+
+    def test_rtx_is_not_tried_on_a_card_that_it_is_not_for(
+        self, manifest: Manifest, machine: Callable[..., Machine]
+    ) -> None:
+        here = machine(SERVER)
+        here.install("1.7.1.116", rtx=True)
+        with pytest.raises(EngineError) as caught:
+            here.open(manifest, "tensorrt-rtx")
+        assert caught.value.message == "no TensorRT-RTX: tensorrt-rtx 1.7.1 is not for the H100 (sm_90)"
+
+    @pytest.mark.parametrize(("version", "rtx"), [("10.9.0.34", False), ("8.6.1", False), ("1.1.1", True)])
+    def test_that_is_too_old_says_so(
+        self, manifest: Manifest, machine: Callable[..., Machine], version: str, rtx: bool
+    ) -> None:
+        here = machine()
+        here.install(version, rtx=rtx)
+        with pytest.raises(EngineError, match="is too old") as caught:
+            here.open(manifest, "tensorrt-rtx" if rtx else "tensorrt")
+        assert "--upgrade" in caught.value.hint
+
+    def test_that_lacks_a_library_says_which(
+        self, manifest: Manifest, machine: Callable[..., Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "tensorrt.py").write_text("raise ImportError('libnvinfer.so.10: cannot open shared object file')")
+        monkeypatch.delitem(sys.modules, "tensorrt")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(EngineError, match=r"tensorrt can't be loaded: libnvinfer\.so\.10: cannot open"):
+            machine().open(manifest, "tensorrt")
+
+    def test_that_fails_when_it_runs_is_not_taken_and_all_is_freed(
+        self, manifest: Manifest, machine: Callable[..., Machine]
+    ) -> None:
+        here = machine()
+        here.install().dies = True
+        engine, why = here.open(manifest)
+        with engine:
+            assert "on cpu" in engine.name
+            assert why.startswith("no TensorRT: tensorrt 10.16.1 failed: an illegal memory access")
+        here.driver.check_nothing_left()
 
 
-@pytest.mark.parametrize("choice", ["auto", "cpu", "tensorrt"])
-def test_a_model_that_is_not_fetched_is_told_first(
-    choice: engines.Choice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_cuda_python_that_is_what_is_missing(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise DeviceError("cuda-python is not installed", "pip install 'bgcamd[rtx]'")
+
+    monkeypatch.setattr(engines, "CudaDriver", missing)
+    assert in_words(find_ways("auto")[1]) == "no TensorRT: cuda-python is not installed"
+    assert as_error(find_ways("tensorrt")[1]).hint == "pip install 'bgcamd[tensorrt]'"
+    with pytest.raises(EngineError, match="cuda-python is not installed"):
+        open_engine(manifest, "tensorrt-rtx")
+
+
+def test_for_the_live_loop_it_is_asked_for_built_and_opened(
+    manifest: Manifest, machine: Callable[..., Machine]
 ) -> None:
-    monkeypatch.setenv("BGCAMD_MODELS", str(tmp_path))
-    with pytest.raises(ModelError, match="selfie is not fetched") as caught:
-        open_engine(find_manifest("selfie"), choice)
+    here = machine()
+    trt = here.install()
+    ((driver, runtime),) = find_ways("auto", here.driver)[0]
+    assert driver is here.driver
+    told = []
+    with here.gpu() as gpu:
+        assert not is_built(manifest, gpu, runtime, FRAME)
+        with pytest.raises(NotBuiltError, match="plain is not built for 8x4 on the GeForce") as caught:
+            open_gpu_engine(manifest, gpu, runtime, FRAME, build=False)
+        assert caught.value.hint == "bgcam models build plain"
+        with open_gpu_engine(manifest, gpu, runtime, FRAME, build=True, progress=lambda *each: told.append(each)):
+            assert told[0] == (None, "preparing")
+            assert (1.0, "building") in told
+            assert told[-1] == (None, "loading")
+        assert is_built(manifest, gpu, runtime, FRAME)
+        open_gpu_engine(manifest, gpu, runtime, FRAME, build=False).__exit__(None, None, None)
+    assert trt.calls["plan"] == 1
+    here.driver.check_nothing_left()
+
+
+def test_a_model_that_is_not_fetched_says_how_to_fetch_it() -> None:
+    with pytest.raises(ModelError, match="not fetched") as caught:
+        open_engine(find_manifest("selfie"))
     assert caught.value.hint == "bgcam models fetch selfie"
