@@ -84,11 +84,18 @@ class Series:
     def __iter__(self) -> Iterator[Frame]:
         """Yield every picture, once. Raises InputError at one that can't be read."""
         if self._files:
-            yield from map(read_image, self._files)
+            yield from self._pictures()
             return
         yield from self.reader
         if self.reader.damage:
             raise InputError(self.reader.damage)
+
+    def _pictures(self) -> Iterator[Frame]:
+        for path in self._files:
+            frame = read_image(path)
+            if self.video and frame.size != self.reader.size:
+                raise InputError(f"{path} is {frame.size}, but others are {self.reader.size}", "a video has one size")
+            yield frame
 
     def as_frames(self) -> Path | None:
         """The pattern that takes stills as a video, if they are named as one's frames are: 0001.png, 0002.png, ..."""

@@ -104,8 +104,8 @@ def _near_worst(cells: list[Plane], alpha: Plane, true: Plane) -> list[Plane]:
     """A quarter of the width, or as much as fits at 1:1, of each cell, round where the two mattes differ most."""
     height, width = alpha.shape
     across = min(max(width // 4, _CELL), width)
-    down = min(across * 5 // 8, height)
-    error: NDArray[np.float32] = cv2.boxFilter(cv2.absdiff(alpha, true), cv2.CV_32F, (across // 4, down // 4))
+    down = min(max(across * 5 // 8, 1), height)
+    error: NDArray[np.float32] = cv2.boxFilter(cv2.absdiff(alpha, true), cv2.CV_32F, (across // 4 + 1, down // 4 + 1))
     y, x = divmod(int(error.argmax()), width)
     left, top = min(max(x - across // 2, 0), width - across), min(max(y - down // 2, 0), height - down)
     return [cell[top : top + down, left : left + across] for cell in cells]
