@@ -30,7 +30,7 @@ class Sharpener:
     def __init__(self, size: Size) -> None:
         width, height = size
         self.size = size
-        self._small = (max(int(width * _SHARE), 1), max(int(height * _SHARE), 1))
+        self._small = filter_size(size)
         self._parts: list[Map] = [np.empty((height, width), np.float32) for _ in range(4)]
         self._channels: list[Plane] = [np.empty((height, width), np.uint8) for _ in range(3)]
         self._steep, self._out = np.empty((height, width), np.float32), np.empty((height, width), np.uint8)
@@ -59,6 +59,11 @@ class Sharpener:
             cv2.add(out, weight, dst=out)
         cv2.addWeighted(out, 255 * softness, out, 0, 255 * offset, dst=self._out, dtype=cv2.CV_8U)
         return self._out
+
+
+def filter_size(size: Size) -> Size:
+    """The size that the guided filter works in, for a matte of ``size``."""
+    return Size(max(int(size.width * _SHARE), 1), max(int(size.height * _SHARE), 1))
 
 
 def _guided(guide: list[Map], alpha: Map) -> list[Map]:

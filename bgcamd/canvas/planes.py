@@ -26,7 +26,10 @@ def new_planes(format: PixelFormat, size: Size, memory: Plane | None = None) -> 
         raise UsageError(f"{size} can't be a video's size", "width and height must be even")
     shapes = _SHAPES[format](width, height)
     rows = sum(h * w for h, w in shapes) // width
-    block = np.zeros((rows, width), np.uint8) if memory is None else np.ndarray((rows, width), np.uint8, memory.data)
+    if memory is None:
+        block = np.zeros((rows, width), np.uint8)
+    else:  # by way of the buffer, so that it is nobody's view, and the planes' base
+        block = np.asarray(memory[: rows * width].data.cast("B", (rows, width)))
     flat, planes, start = block.reshape(-1), [], 0
     for h, w in shapes:
         planes.append(flat[start : start + h * w].reshape(h, w))

@@ -29,6 +29,15 @@ def test_planes_lie_in_one_block_in_order() -> None:
     assert bytes(block.reshape(-1)) == b"\1" * 24 + b"\2" * 6 + b"\3" * 6
 
 
+def test_planes_may_lie_in_given_memory() -> None:
+    memory = np.full(40, 9, np.uint8)[:38]
+    planes = new_planes(PixelFormat.I420, Size(6, 4), memory)
+    for plane, sample in zip(planes, (1, 2, 3), strict=True):
+        plane[:] = sample
+    assert bytes(memory) == b"\1" * 24 + b"\2" * 6 + b"\3" * 6 + b"\t\t"
+    assert all(plane.base is planes[0].base and plane.base.shape == (6, 6) for plane in planes if plane.base is not None)
+
+
 @pytest.mark.parametrize("size", [Size(5, 4), Size(4, 5)])
 def test_a_video_needs_even_sides(size: Size) -> None:
     with pytest.raises(UsageError, match=f"{size} can't be a video's size"):

@@ -1,0 +1,228 @@
+"""The canvas on an NVIDIA GPU: the host canvas's verbs, as kernels on memory that is laid out once.
+
+    with Gpu(CudaDriver()) as gpu, CudaCanvas(gpu, size) as canvas:
+        frame = canvas.take(raw)                        # one upload; what follows only queues
+        canvas.dress(scene, frame.captured_ns)          # an upload where the scene, or its picture, has changed
+        alpha = canvas.refine(engine.infer(canvas.shrink(frame, spec)), frame)
+        done = canvas.give(canvas.compose(frame, alpha, scene))     # one download, and the only wait
+
+From ``shrink`` to ``compose`` the same kernels run with the same arguments for every frame and every scene, so that
+they can be recorded once (``Gpu.record``) and replayed. The arithmetic is the host's, rounding included: planes are
+the same byte for byte, but for a sample in thousands that is off by 1 (blurred, or sharpened in floats).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from bgcamd.canvas.background import Plate
+from bgcamd.canvas.cuda_edges import Edges
+from bgcamd.canvas.cuda_memory import Arrays, Staging, part
+from bgcamd.canvas.cuda_parameters import Parameters
+from bgcamd.canvas.cuda_room import Room
+from bgcamd.canvas.cuda_take import Intake
+from bgcamd.canvas.planes import Planes, new_planes
+from bgcamd.cuda.gpu import DeviceArray, Gpu, Int, Pinned, grid_over
+from bgcamd.errors import DeviceError, EngineError
+from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Size
+from bgcamd.scene import Alpha, Blur, Keep, PreparedScene
+
+_KERNELS = Path(__file__).with_name("kernels.cu")
+
+
+class DeviceFrame(Frame):
+    """A frame on the GPU: ``planes`` is empty; ``block`` holds Y, U, V, and if it is done, whether it is valid."""
+
+    __slots__ = ("block",)
+
+    def __init__(self, block: DeviceArray | Pinned, like: Frame, size: Size, color: Color) -> None:
+        super().__init__((), PixelFormat.I420, size, color=color, captured_ns=like.captured_ns, sequence=like.sequence)
+        self.block = block
+
+
+class CudaCanvas:
+    """Implements ``frame.Canvas``, in I420. Not for two threads at once. Every call may raise DeviceError.
+
+    Parameters
+    ----------
+    gpu: where; borrowed.
+    size, color: of every frame that leaves, as ``HostCanvas`` has them.
+
+    Attributes
+    ----------
+    plate: the shape that backgrounds and cards for this canvas are brought into.
+    """
+
+    format = PixelFormat.I420
+    holds_alpha = False
+
+    def __init__(self, gpu: Gpu, size: Size, color: Color = BT601) -> None:
+        self.gpu, self.size, self.color = gpu, size, color
+        self.plate = Plate(size, self.format, color)
+        self._whole = Int(size.width), Int(size.height)
+        self._scene: PreparedScene | None = None  # what the GPU is dressed for, and the time
+        self._time_ns = 0
+        self._seen: DeviceArray | None = None  # the picture that the network saw last
+        self._behind: Planes = ()  # what the GPU's background is a copy of
+        gpu.enter_thread()
+        with ExitStack() as undo:
+            self._kernels = undo.enter_context(gpu.kernels(_KERNELS))
+            self._arrays = arrays = Arrays(gpu)
+            undo.callback(arrays.close)
+            self._lay_out(undo)
+            self._parameters = Parameters(gpu, arrays, size, color)
+            undo.callback(self._parameters.close)
+            self._intake = Intake(gpu, self._kernels, arrays, self._parameters)
+            undo.callback(self._intake.close)
+            self._edges, self._room = Edges(self._kernels, arrays), Room(self._kernels, arrays, size)
+            self._undo = undo.pop_all()
+
+    def _lay_out(self, undo: ExitStack) -> None:
+        """Memory for the background, for the done picture, and for what leaves: planes and the word behind them."""
+        width, height = self.size
+        arrays, samples = self._arrays, width * height * 3 // 2
+        word = -(-samples // 4) * 4
+        self._out = undo.enter_context(self.gpu.pinned(word + 4))
+        self._planes = new_planes(self.format, self.size, self._out.view)
+        self._fault_out = self._out.view[word : word + 4]
+        self._done: DeviceArray | Pinned = self._out if self.gpu.card.integrated else arrays.get("done", (word + 4,))
+        self._fault = part(self._done, word, (4,))
+        self._background = arrays.get("background", (samples,))
+        self._staging = Staging(self.gpu, samples)
+        undo.callback(self._staging.close)
+        self._given = undo.enter_context(self.gpu.event())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what is lent and free all; a second call does nothing."""
+        with suppress(DeviceError):
+            self.gpu.enter_thread()
+        self._undo.close()
+
+    def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
+        """See ``frame.Canvas``. Raises SourceError for a damaged frame, which is released, too.
+
+        A frame in memory that the GPU was told of (``Gpu.register``) is read from there, and released by ``give``.
+        """
+        self.gpu.enter_thread()
+        self._intake.take(raw, mirror=mirror)
+        return DeviceFrame(self._intake.picture, raw, self.size, self.color)
+
+    def shrink(self, frame: Frame, spec: InputSpec) -> DeviceArray:
+        """See ``frame.Canvas``: float32 or, with ``spec.half``, float16."""
+        width, height = spec.size
+        self._parameters.spec(spec)
+        self._parameters.upload()
+        self._seen = self._arrays.get("seen", (height, width, 4))
+        tensor = self._arrays.get("tensor", (1, 3, height, width), np.float16 if spec.half else np.float32)
+        peak = self._arrays.get("peak", (1,), np.int32)
+        small, grid = (Int(width), Int(height)), grid_over(width, height)
+        launch, block = self._kernels.launch, self._parameters.block
+        if spec.scale_to_max:
+            self.gpu.clear(peak)
+        launch("shrink", grid, block, _block(frame), *self._whole, self._seen, tensor, peak, *small)
+        if spec.scale_to_max:
+            launch("by_peak", grid, block, self._seen, peak, tensor, *small)
+        return tensor
+
+    def refine(self, matte: Matte, frame: Frame) -> DeviceArray:  # noqa: ARG002 - its own alpha is here since take
+        """See ``frame.Canvas``. What is wrong with a matte's shape is raised here; with its numbers, by ``give``."""
+        if len(matte.alpha.shape) != 2 or 0 in matte.alpha.shape:
+            raise EngineError("the network gave no valid matte")
+        small = self._edges.small_alpha(matte, self._seen, self._fault)
+        (height, width), (w, h) = small.shape, self.size
+        alpha = self._arrays.get("alpha", (h, w))
+        sizes = Int(width), Int(height), self._intake.own_alpha, alpha, *self._whole
+        self._kernels.launch("enlarge", grid_over(w // 2, h // 2), self._parameters.block, small, *sizes)
+        return alpha
+
+    def dress(self, scene: PreparedScene, time_ns: int) -> None:
+        """Bring to the GPU what it needs for this scene at this time, where it has changed. Never to be recorded."""
+        if scene is self._scene and (scene.backdrop is None or time_ns == self._time_ns):
+            return
+        match scene.scene.background:
+            case Keep():
+                return
+            case Alpha():
+                self._parameters.matte()
+            case Blur(strength):
+                self._parameters.room(strength)
+            case _:
+                if scene.backdrop is None:
+                    raise TypeError(f"{scene.scene.background} was not prepared")
+                self._parameters.planes()
+                self._put_behind(scene.backdrop.planes_at(time_ns))
+        self._parameters.upload()
+        self._scene, self._time_ns = scene, time_ns
+
+    def _put_behind(self, planes: Planes) -> None:
+        """Upload them, if they are others."""
+        if planes is self._behind:
+            return
+        memory, start = self._staging.open(), 0
+        for plane in planes:
+            memory[start : start + plane.size] = plane.reshape(-1)
+            start += plane.size
+        self._staging.upload(self._background)
+        self._behind = planes
+
+    def compose(self, frame: Frame, alpha: DeviceArray, scene: PreparedScene) -> Frame:
+        """See ``frame.Canvas``."""
+        if isinstance(scene.scene.background, Keep):
+            return frame
+        self.dress(scene, frame.captured_ns)
+        width, height = self.size
+        block, picture = self._parameters.block, _block(frame)
+        self._room.blur(block, picture, alpha)
+        behind = self._background, self._room.blurred, Int(self._room.area)
+        grid = grid_over(width // 2, height // 2)
+        self._kernels.launch("compose", grid, block, picture, alpha, *behind, self._done, *self._whole)
+        return DeviceFrame(self._done, frame, self.size, self.color)
+
+    def give(self, done: Frame) -> Frame:
+        """See ``frame.Canvas``. Waits, asleep; the planes are pinned memory, valid until the next call.
+
+        Raises EngineError where the matte was none.
+        """
+        block = _block(done)
+        if isinstance(block, DeviceArray):
+            self.gpu.download(self._out.view[: block.nbytes], block)
+        self._given.record()
+        self._given.wait()
+        self._intake.settle()
+        if block is self._done and self._fault_out.any():
+            self._forgive()
+            raise EngineError("the network gave no valid matte")
+        return Frame(
+            self._planes,
+            self.format,
+            self.size,
+            color=self.color,
+            captured_ns=done.captured_ns,
+            sequence=done.sequence,
+        )
+
+    def _forgive(self) -> None:
+        """The next matte may be a valid one."""
+        if self._done is self._out:
+            self._fault_out.fill(0)
+        else:
+            self.gpu.clear(self._fault)
+
+
+def _block(frame: Frame) -> DeviceArray | Pinned:
+    if not isinstance(frame, DeviceFrame):
+        raise TypeError("only a frame of this canvas lies on the GPU")
+    return frame.block
