@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from bgcamd.canvas.cuda import CudaCanvas
-from bgcamd.cuda.gpu import Graph
+from bgcamd.canvas.cuda import CudaCanvas, DeviceFrame
+from bgcamd.cuda.gpu import DeviceArray, Graph, Pinned
 from bgcamd.frame import Engine, Frame
 from bgcamd.pipeline import Pipeline
 from bgcamd.scene import PreparedScene
@@ -24,6 +24,7 @@ class GraphPipeline(Pipeline):
     def __init__(self, canvas: CudaCanvas, engine: Engine, stats: Stats | None = None) -> None:
         super().__init__(canvas, engine, stats)
         self._graph: Graph | None = None
+        self._done: DeviceArray | Pinned | None = None  # where the graph leaves the picture
 
     def __enter__(self) -> Self:
         return self
@@ -39,13 +40,16 @@ class GraphPipeline(Pipeline):
     def _work(self, frame: Frame, scene: PreparedScene, passes: int) -> Frame:
         if passes != 1:
             return super()._work(frame, scene, passes)
-        self.canvas.dress(scene, frame.captured_ns)
-        if self._graph is not None:
+        canvas = self.canvas
+        canvas.dress(scene, frame.captured_ns)
+        if self._graph is not None and self._done is not None:
             with self.stats.stage("infer"):
                 self._graph.launch()
-            return self.canvas.done(frame)
+            return DeviceFrame(self._done, frame, canvas.size, canvas.color)
         done = super()._work(frame, scene, passes)  # TensorRT wants to run once before it is recorded
-        self._graph = self.canvas.gpu.record(lambda: self._again(frame, scene))
+        if isinstance(done, DeviceFrame):
+            self._done = done.block
+            self._graph = canvas.gpu.record(lambda: self._again(frame, scene))
         return done
 
     def _again(self, frame: Frame, scene: PreparedScene) -> None:

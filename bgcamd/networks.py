@@ -1,40 +1,189 @@
-"""Networks opened for frames of one size, on what this machine has: a canvas and an engine that fit each other."""
+"""Networks opened for frames of one size, on what this machine has: a canvas and an engine that fit each other.
+
+A GPU is used at once where TensorRT has built the network before. Else the CPU serves while it is built, and where the
+GPU fails the CPU takes over; the daemon's upkeep asks for either.
+"""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
 
+import numpy as np
+
+from bgcamd.canvas.cuda import CudaCanvas
 from bgcamd.canvas.host import HostCanvas
-from bgcamd.errors import DeviceError
-from bgcamd.frame import Size
-from bgcamd.matting.engines import open_engine, prove
-from bgcamd.matting.manifest import find_manifest
+from bgcamd.cuda.driver import Driver
+from bgcamd.cuda.gpu import Gpu
+from bgcamd.errors import DeviceError, EngineError
+from bgcamd.frame import Frame, PixelFormat, Size
+from bgcamd.graphs import GraphPipeline
+from bgcamd.matting.engines import Choice, Reason, Way, as_error, find_ways, in_words, open_gpu_engine, prove, why_here
+from bgcamd.matting.manifest import Manifest, find_manifest
+from bgcamd.matting.onnx_engine import OnnxEngine
+from bgcamd.matting.store import check_model
+from bgcamd.matting.trt_plans import NotBuiltError
+from bgcamd.matting.trt_runtime import title
 from bgcamd.pipeline import Pipeline
-from bgcamd.service.model import Model
-from bgcamd.settings import ModelSettings
+from bgcamd.scene import Blur, PreparedScene, Scene
+from bgcamd.service.model import Model, Progress
+
+_SOON_S = 600.0  # a GPU that fails twice within this time is left alone
+
+Look = Callable[[Choice], tuple[tuple[Way, ...], tuple[Reason, ...]]]
 
 
 class Networks:
-    """Opens networks as the settings say.
+    """Opens networks as the settings say. Any thread may, one at a time.
 
     Parameters
     ----------
+    choice, threads: what runs them, and the CPU's threads on one frame.
     size: of the frames.
+    look, open_gpu: in place of the machine's own.
     """
 
-    def __init__(self, settings: ModelSettings, size: Size) -> None:
-        self._settings, self._size = settings, size
+    def __init__(
+        self,
+        choice: Choice,
+        threads: int,
+        size: Size,
+        *,
+        look: Look = find_ways,
+        open_gpu: Callable[[Driver], Gpu] = Gpu,
+    ) -> None:
+        self._choice, self._threads, self._size = choice, threads, size
+        self._look, self._open_gpu = look, open_gpu
+        self._gpu: Gpu | None = None  # the one that was opened last
+        self._failed_at = float("-inf")
 
     def open(self, name: str) -> Model:
-        """Open a model by its name or its manifest's path, and prove that it works. Raises ModelError, EngineError."""
+        """Open a model by its name or its manifest's path, where it runs at once, and prove that it works.
+
+        Raises ModelError; EngineError also where TensorRT was asked for and is not to be had.
+        """
         manifest = find_manifest(name)
-        with ExitStack() as stack:
-            engine, why = open_engine(manifest, self._settings.engine, self._settings.threads)
-            stack.enter_context(engine)
-            prove(engine)
-            pipeline = Pipeline(HostCanvas(self._size), engine)
-            return Model(name, pipeline, why, close=stack.pop_all().close)
+        if self._choice == "cpu":
+            return self._on_cpu(name, manifest, "cpu was asked for")
+        ways, reasons = self._look(self._choice)
+        for number, way in enumerate(ways):
+            try:
+                return self._on_gpu(name, manifest, way, reasons, None)
+            except NotBuiltError:
+                build = partial(self._built, name, manifest, ways[number:], reasons)
+                return self._on_cpu(name, manifest, f"{title(way.runtime.name)} is not ready yet", build)
+            except EngineError as error:
+                reasons = (*reasons, Reason(way.runtime.name, error))
+        if self._choice != "auto":
+            raise as_error(reasons)
+        return self._on_cpu(name, manifest, in_words(reasons))
+
+    def best(self, name: str, tell: Progress) -> Model:
+        """Open a model where it runs best, however long it takes. Raises as ``open`` does."""
+        model = self.open(name)
+        if model.better is None:
+            return model
+        try:
+            better = model.better(tell)
+        except EngineError as error:
+            if self._choice != "auto":
+                model.close()
+                raise
+            return replace(model, why=str(error), better=None)
+        except BaseException:
+            model.close()
+            raise
+        model.close()
+        return better
 
     def rescue(self, model: Model, error: DeviceError) -> Model:
-        """Open a model on the CPU, since the GPU that ran it has failed. Raises ModelError, EngineError."""
-        raise error
+        """Open a model on the CPU, since the GPU that ran it has failed; back to the GPU once. Raises EngineError."""
+        first = time.monotonic() - self._failed_at > _SOON_S
+        self._failed_at = time.monotonic()
+        manifest = find_manifest(model.name)
+        if first:
+            return self._on_cpu(model.name, manifest, error.message, partial(self._again, model.name))
+        problem = f"{error.message}, again: the CPU does its work"
+        return replace(self._on_cpu(model.name, manifest, error.message), problem=problem)
+
+    @property
+    def gpu(self) -> Gpu | None:
+        """The GPU that is in use."""
+        return self._gpu
+
+    def _again(self, name: str, tell: Progress) -> Model:
+        """On the GPU after it has failed; raises EngineError where that is not to be had any more."""
+        model = self.best(name, tell)
+        if isinstance(model.pipeline, GraphPipeline):
+            return model
+        model.close()
+        raise EngineError(model.why)
+
+    def _built(
+        self, name: str, manifest: Manifest, ways: tuple[Way, ...], reasons: tuple[Reason, ...], tell: Progress
+    ) -> Model:
+        """Build for the first TensorRT that takes the network. Raises EngineError."""
+        for way in ways:
+            try:
+                return self._on_gpu(name, manifest, way, reasons, tell)
+            except EngineError as error:
+                reasons = (*reasons, Reason(way.runtime.name, error))
+        raise as_error(reasons)
+
+    def _on_cpu(
+        self, name: str, manifest: Manifest, why: str, better: Callable[[Progress], Model] | None = None
+    ) -> Model:
+        with ExitStack() as stack:
+            engine = stack.enter_context(OnnxEngine(manifest, check_model(manifest), threads=self._threads))
+            prove(engine, self._size)
+            pipeline = Pipeline(HostCanvas(self._size), engine)
+            return Model(name, pipeline, why, close=stack.pop_all().close, better=better)
+
+    def _on_gpu(
+        self, name: str, manifest: Manifest, way: Way, reasons: tuple[Reason, ...], tell: Progress | None
+    ) -> Model:
+        """tell: None where nothing may be built. Raises NotBuiltError then."""
+
+        def progress(fraction: float | None, phase: str) -> None:
+            if tell is not None:
+                share = "" if fraction is None else f", {fraction:.0%}"
+                tell(f"{phase} {name} for {title(way.runtime.name)}{share}")
+
+        check_model(manifest)
+        with ExitStack() as stack:
+            gpu = stack.enter_context(self._open_gpu(way.driver))
+            build = tell is not None
+            engine = open_gpu_engine(manifest, gpu, way.runtime, self._size, build=build, progress=progress)
+            stack.enter_context(engine)
+            canvas = stack.enter_context(CudaCanvas(gpu, self._size))
+            pipeline = stack.enter_context(GraphPipeline(canvas, engine))
+            _prove(pipeline)
+            self._gpu = gpu
+            stack.callback(self._forget, gpu)
+            return Model(name, pipeline, why_here(way.runtime, reasons), close=_quietly(stack.pop_all()))
+
+    def _forget(self, gpu: Gpu) -> None:
+        if self._gpu is gpu:
+            self._gpu = None
+
+
+def _prove(pipeline: Pipeline) -> None:
+    """Run and record a black frame, and replay it: what does not work shows only then. Raises EngineError."""
+    size = pipeline.canvas.size
+    black = np.zeros((size.height, size.width, 2), np.uint8)
+    for _ in range(2):
+        pipeline.run(Frame((black,), PixelFormat.YUYV, size), PreparedScene(Scene(Blur())))
+    pipeline.engine.reset()
+
+
+def _quietly(stack: ExitStack) -> Callable[[], None]:
+    """Close what a GPU holds; one that has failed holds nothing."""
+
+    def close() -> None:
+        with suppress(DeviceError):
+            stack.close()
+
+    return close

@@ -37,6 +37,7 @@ from bgcamd.video.v4l2 import devices
 from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.loopback import LoopbackSink
 from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
+from bgcamd.video.v4l2.memory import Registrar
 from bgcamd.video.v4l2.modes import HD
 
 _log = logging.getLogger(__name__)
@@ -87,11 +88,16 @@ class Camera:
     """What opens the camera, again and again; each call raises SourceError when there is none at the moment.
 
     A real camera that was open once is found again when it comes back under another number.
+
+    Attributes
+    ----------
+    registrar: tells who lets a GPU read the camera's frames where they lie; None for nobody.
     """
 
     def __init__(self, address: CameraAddress, size: Size | None, fps: Fraction | None) -> None:
         self._address, self._size, self._fps = address, size, fps
         self._known: devices.Device | None = None
+        self.registrar: Callable[[], Registrar | None] = lambda: None
 
     @property
     def real(self) -> bool:
@@ -113,7 +119,7 @@ class Camera:
         match self._address:
             case Device() | Named():
                 node = self._node()
-                source = V4L2Camera(node, size=self._size, fps=self._asked)
+                source = V4L2Camera(node, size=self._size, fps=self._asked, registrar=self.registrar())
                 self._known = devices.describe(node)
                 if self._fps and abs(source.rate - self._fps) > self._fps / 20:
                     _log.warning("%s gives %g frames per second, not %g", source.name, source.rate, self._fps)

@@ -176,6 +176,8 @@ def started(stream: Stream, registrar: Registrar | None) -> Buffers:
 
     Raises SourceError where not even that works.
     """
+    if stream.format is PixelFormat.MJPG:  # which the CPU decodes
+        registrar = None
     better = [] if registrar is None else [OurPages(stream, registrar), DriversPages(stream, registrar)]
     for buffers in better:
         if _starts(buffers, stream.node):
