@@ -115,14 +115,8 @@ class _Parser:
         self._network.model = model
         return model != b""
 
-    def get_error(self, number: int) -> _Parser:
-        return self
-
-    def node(self) -> int:
-        return 7
-
-    def desc(self) -> str:
-        return "unsupported operator"
+    def get_error(self, number: int) -> str:
+        return "In node 7 (importNode): UNSUPPORTED_NODE"
 
 
 class _TimingCache:

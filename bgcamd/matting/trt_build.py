@@ -68,8 +68,8 @@ def _use_timings(config: Any, timings: bytes) -> Any:
 
 
 def _complaint(parser: Any) -> str:
-    errors = [parser.get_error(number) for number in range(parser.num_errors)]
-    return "; ".join(f"layer {error.node()}: {error.desc()}" for error in errors)[:300] or "it gave no reason"
+    errors = [str(parser.get_error(number)).replace("\n", " ") for number in range(parser.num_errors)]
+    return "; ".join(errors)[:300] or "it gave no reason"
 
 
 class _Watch:

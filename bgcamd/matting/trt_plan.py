@@ -105,11 +105,15 @@ class LoadedPlan:
         self._context.set_device_memory(memory.address, memory.nbytes)
 
     def bind(self, name: str, memory: DeviceArray) -> None:
-        """Say where an input or output lies, from now on. Raises ValueError for what is of another shape or type."""
+        """Say where an input or output lies, from now on; aligned to 256 bytes, as a whole array is.
+
+        Raises ValueError for what is of another size or type.
+        """
         wanted = self.tensors[name]
         if memory.dtype != wanted.dtype or memory.nbytes != np.dtype(wanted.dtype).itemsize * np.prod(wanted.shape):
             raise ValueError(f"{name} is {np.dtype(wanted.dtype)} {wanted.shape}, not {memory.dtype} {memory.shape}")
-        self._context.set_tensor_address(name, memory.address)
+        if not self._context.set_tensor_address(name, memory.address):
+            raise DeviceError(self._runtime.failure(f"{self._runtime} refused the memory for {name}").message)
 
     def run(self) -> None:
         """Queue the network on the GPU's stream. Raises DeviceError."""
