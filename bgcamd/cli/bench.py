@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -14,12 +15,13 @@ import cv2
 import numpy as np
 
 from bgcamd.assets import demo_path
+from bgcamd.canvas.background import Plate
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.options import SizeOption, engine_options, scene_options
 from bgcamd.errors import InputError
-from bgcamd.frame import Engine, Frame, PixelFormat, Reader, Size
-from bgcamd.matting.engines import Choice, open_engine
-from bgcamd.matting.manifest import find_manifest
+from bgcamd.frame import BT601, Frame, PixelFormat, Reader, Size
+from bgcamd.matting.engines import Choice
+from bgcamd.networks import Networks
 from bgcamd.pipeline import Pipeline
 from bgcamd.prepare import background_of, prepare
 from bgcamd.scene import Colour, PreparedScene, Scene
@@ -57,25 +59,25 @@ def bench(
     """
     cv2.setNumThreads(1)
     with ExitStack() as stack:
-        network = stack.enter_context(open_engine(find_manifest(model), engine, threads)[0])
-        canvas = HostCanvas(size)
-        scene = prepare(change.applied_to(Scene(Colour()), background_of), canvas.plate, wait=True)
+        running = Networks(engine, threads or os.cpu_count() or 1, size).best(model, lambda _: None)
+        stack.callback(running.close)
+        plate = Plate(size, PixelFormat.I420, BT601)
+        scene = prepare(change.applied_to(Scene(Colour()), background_of), plate, wait=True)
         stack.callback(scene.close)
-        result = measure(network, canvas, scene, _raw_frames(clip, size), frames)
+        result = measure(running.pipeline, scene, _raw_frames(clip, size), frames)
+        name = running.pipeline.engine.name
     if as_json:
-        click.echo(json.dumps(result))
+        click.echo(json.dumps({"engine": name, **result}))
     else:
-        click.echo(_page(result, network.name, size, frames))
+        click.echo(_page(result, f"{name}; {running.why}", size, frames))
 
 
-def measure(
-    engine: Engine, canvas: HostCanvas, scene: PreparedScene, raws: Iterable[Frame], frames: int
-) -> dict[str, object]:
+def measure(pipeline: Pipeline, scene: PreparedScene, raws: Iterable[Frame], frames: int) -> dict[str, object]:
     """Run ``frames`` frames, over and over the same, and return what ``--json`` prints; times in ms.
 
-    To a background clip they come at 30 a second. CPU is that of all threads, an engine's own among them.
+    To a background clip they come at 30 a second. CPU is that of all threads, an engine's own among them. On a GPU
+    "infer" is what it takes to start a frame's work, "give" to wait for it.
     """
-    pipeline = Pipeline(canvas, engine)
     endless = _timed(itertools.cycle(list(raws)))
     for raw in itertools.islice(endless, _WARM_UP):
         pipeline.run(raw, scene)

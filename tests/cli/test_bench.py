@@ -10,6 +10,7 @@ from bgcamd.canvas.planes import Planes
 from bgcamd.cli.bench import measure
 from bgcamd.frame import BT601, Frame, PixelFormat, Size
 from bgcamd.matting.fake import FakeEngine
+from bgcamd.pipeline import Pipeline
 from bgcamd.scene import Colour, PreparedScene, Scene
 
 SIZE = Size(64, 48)
@@ -38,7 +39,7 @@ def raw() -> Frame:
 
 def test_a_background_clip_plays_at_the_frames_rate() -> None:
     backdrop = Clock()
-    measure(FakeEngine(), HostCanvas(SIZE), PreparedScene(Scene(Colour()), backdrop), [raw(), raw()], 20)
+    measure(Pipeline(HostCanvas(SIZE), FakeEngine()), PreparedScene(Scene(Colour()), backdrop), [raw(), raw()], 20)
     steps = np.diff(backdrop.times)
     assert len(steps) >= 20
     assert (np.abs(steps - 1e9 / 30) <= 1).all()
@@ -46,7 +47,7 @@ def test_a_background_clip_plays_at_the_frames_rate() -> None:
 
 def test_inference_and_the_rest_are_the_whole() -> None:
     engine = FakeEngine()
-    result = measure(engine, HostCanvas(SIZE), PreparedScene(Scene(Colour()), Clock()), [raw()], 20)
+    result = measure(Pipeline(HostCanvas(SIZE), engine), PreparedScene(Scene(Colour()), Clock()), [raw()], 20)
     assert engine.total >= 20
     assert result.keys() == {"stages", "cpu_ms_per_frame", "cpu_ms_not_inference", "fps"}
     assert isinstance(result["cpu_ms_per_frame"], float)
