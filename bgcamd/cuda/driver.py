@@ -265,8 +265,11 @@ class CudaDriver(Driver):
         self._ask("cuGraphExecDestroy", graph)
 
     def _ask(self, call: str, *arguments: Any) -> Any:
-        """Call the driver; cuda-python answers (status,) or (status, value)."""
-        status, *value = getattr(self._cuda, call)(*arguments)
+        """Call the driver; cuda-python answers (status,) or (status, value), or raises when the call is not there."""
+        try:
+            status, *value = getattr(self._cuda, call)(*arguments)
+        except RuntimeError as error:
+            raise DeviceError(f"the GPU's driver has no {call}, or there is none", "update the driver") from error
         if int(status) != 0:
             raise DeviceError(f"the GPU failed: {call} answered {self._meaning(status)}", "see `nvidia-smi`")
         return value[0] if value else None

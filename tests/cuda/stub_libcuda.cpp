@@ -6,6 +6,7 @@
 //
 // BGCAMD_STUB_FAIL=cuMemAlloc:2:700   the second call answers error 700, and so does all that follows in this context
 // BGCAMD_STUB_GPUS=0                  a driver that finds no GPU
+// BGCAMD_STUB_WITHOUT=cuGraphLaunch   a driver from before there was such a function
 // stub_log() gives every call with its numbers; stub_left() counts what lives.
 #include <cstdint>
 #include <cstdio>
@@ -384,7 +385,9 @@ int cuGetExportTable(const void** table, const void*) {
 
 // How cuda-python finds all of the above: by name, and the CUDA version whose signature it means.
 int cuGetProcAddress_v2(const char* symbol, void** found, int version, uint64_t, int* status) {
+  const char* without = getenv("BGCAMD_STUB_WITHOUT");
 #define ENTRY(name, since, function) if (!strcmp(symbol, name) && version >= since) return *found = (void*)function, OK
+  if (without && !strcmp(symbol, without)) return *found = nullptr, NOT_FOUND;
   ENTRY("cuInit", 2000, cuInit);
   ENTRY("cuDriverGetVersion", 2020, cuDriverGetVersion);
   ENTRY("cuDeviceGetCount", 2000, cuDeviceGetCount);

@@ -10,8 +10,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
+
+from bgcamd.cuda.driver import CudaDriver
+from bgcamd.errors import DeviceError
 
 HERE = Path(__file__).resolve().parent
 BLOCKING_SYNC, NON_BLOCKING = 1, 1
@@ -163,6 +167,20 @@ def test_a_driver_without_a_gpu_is_no_gpu(stub: Stub) -> None:
     assert told.returned == [0, 0, "there is no NVIDIA GPU, or no driver for it", "`nvidia-smi` must list it"]
 
 
+def test_a_driver_that_is_too_old_is_told(stub: Stub) -> None:
+    told = stub.run("everything", BGCAMD_STUB_WITHOUT="cuGraphLaunch")
+    assert told.returned == ["the GPU's driver has no cuGraphLaunch, or there is none", "update the driver"]
+    assert told.left == 0
+
+
 def test_an_error_without_a_description_is_told_by_its_name(stub: Stub) -> None:
     said, _ = stub.run("everything", BGCAMD_STUB_FAIL="cuMemAlloc:1:999").returned
     assert said == "the GPU failed: cuMemAlloc answered CUDA_ERROR_UNKNOWN"
+
+
+def test_without_a_driver_every_question_is_answered_by_our_own_error() -> None:
+    cuda = pytest.importorskip("cuda.bindings.driver", reason="needs cuda-python")
+    driver = CudaDriver()
+    missing = mock.patch.object(cuda, "cuDeviceGet", side_effect=RuntimeError("no libcuda.so.1"))
+    with missing, pytest.raises(DeviceError, match="has no cuDeviceGet, or there is none"):
+        driver.card(0)
