@@ -123,7 +123,7 @@ class TestCompletion:
     @pytest.mark.parametrize(
         ("command", "args", "incomplete", "values"),
         [
-            (daemon, ["--engine"], "", ["auto", "cpu", "tensorrt"]),
+            (daemon, ["--engine"], "", ["auto", "cpu", "tensorrt", "tensorrt-rtx"]),
             (scene, ["--fit"], "c", ["cover", "contain"]),
             (scene, ["--color"], "gre", ["grey", "green"]),
             (scene, ["--blur"], "", []),
