@@ -1,4 +1,4 @@
-"""``bgcam models``: what there is, and bringing it here. Works without the daemon."""
+"""``bgcam models``: what there is, bringing it here, and building it for the GPU. Works without the daemon."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bgcamd.cli.options import SizeOption
 from bgcamd.errors import ModelError
+from bgcamd.frame import Size
 from bgcamd.paths import shipped
 
 if TYPE_CHECKING:
+    from bgcamd.matting.engines import Choice
     from bgcamd.matting.manifest import Manifest
 
 _COLUMNS = ("name", "licence", "download", "fetched", "description")
@@ -26,7 +29,7 @@ _COLUMNS = ("name", "licence", "download", "fetched", "description")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 @click.pass_context
 def models(ctx: click.Context, as_json: bool) -> None:
-    """List the models, or fetch them."""
+    """List the models, fetch them, or build them for the GPU."""
     from bgcamd.matting.manifest import all_manifests  # noqa: PLC0415 - loads numpy
 
     if ctx.invoked_subcommand is not None:
@@ -63,6 +66,29 @@ def fetch(names: tuple[str, ...], find_links: Path | None, demo: bool) -> None:
             _fetch_model(manifest, find_links)
         if demo:
             _fetch_demo(find_links)
+
+
+@models.command()
+@click.argument("name", shell_complete=_complete)
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "tensorrt", "tensorrt-rtx"]),
+    default="auto",
+    show_default=True,
+    help="What it is built by.",
+)
+@click.option("--size", type=SizeOption(), default="1280x720", show_default=True, help="Of the frames.")
+def build(name: str, engine: Choice, size: Size) -> None:
+    """Build a model for this machine's GPU, so that it starts there at once.
+
+    The daemon does so by itself, beside the picture; this does it ahead of time.
+    """
+    from bgcamd.matting.engines import build_ahead  # noqa: PLC0415
+    from bgcamd.matting.manifest import find_manifest  # noqa: PLC0415
+
+    with _terminated_as_interrupted(), _line(name) as tell:
+        built = build_ahead(find_manifest(name), engine, size, progress=lambda done, doing: tell(_percent(done, doing)))
+    click.echo(f"{built} is ready for frames of {size}")
 
 
 @models.command()
@@ -129,18 +155,28 @@ def _fetch_demo(find_links: Path | None) -> None:
 
 @contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A line on the terminal that is gone afterwards, or None where there is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
+    """A line of how much has come, or None where there is no terminal."""
+    with _line(name) as tell:
+        if sys.stderr.isatty():
+            yield lambda done, total: tell(f"{_megabytes(done)} of {_megabytes(total)}")
+        else:
+            yield None
 
-    def show(done: int, total: int) -> None:
-        click.echo(f"\r{name}: {_megabytes(done)} of {_megabytes(total)}\x1b[K", nl=False, err=True)
+
+@contextmanager
+def _line(name: str) -> Iterator[Callable[[str], None]]:
+    """A line on the terminal that is gone afterwards; nothing where there is no terminal."""
+    shown = sys.stderr.isatty()
+
+    def tell(text: str) -> None:
+        if shown:
+            click.echo(f"\r{name}: {text}\x1b[K", nl=False, err=True)
 
     try:
-        yield show
+        yield tell
     finally:
-        click.echo("\r\x1b[K", nl=False, err=True)
+        if shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
 
 
 @contextmanager
@@ -151,6 +187,10 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _percent(done: float | None, doing: str) -> str:
+    return doing if done is None else f"{doing} {done:.0%}"
 
 
 def _megabytes(size: int) -> str:

@@ -134,21 +134,53 @@ def open_engine(
         return OnnxEngine(manifest, file, threads=threads), "cpu was asked for"
     if choice == "auto" and size is None and manifest.input.size is None:
         return OnnxEngine(manifest, file, threads=threads), "TensorRT would be built for each picture's size anew"
+    try:
+        return _staged(manifest, choice, size or USUAL, progress=progress, driver=driver, open_gpu=open_gpu)
+    except EngineError as error:
+        if choice != "auto":
+            raise
+        return OnnxEngine(manifest, file, threads=threads), error.message
+
+
+def build_ahead(
+    manifest: Manifest,
+    choice: Choice,
+    size: Size,
+    *,
+    progress: Progress | None = None,
+    driver: Driver | None = None,
+    open_gpu: Callable[[Driver], Gpu] = Gpu,
+) -> str:
+    """Do now what takes long when a model is opened on the GPU for frames of ``size``; return the engine's name.
+
+    Raises ModelError and EngineError as ``open_engine``, also for "auto" where no TensorRT works.
+    """
+    check_model(manifest)
+    with _staged(manifest, choice, size, progress=progress, driver=driver, open_gpu=open_gpu)[0] as engine:
+        return engine.name
+
+
+def _staged(
+    manifest: Manifest,
+    choice: Choice,
+    size: Size,
+    *,
+    progress: Progress | None,
+    driver: Driver | None,
+    open_gpu: Callable[[Driver], Gpu],
+) -> tuple[Staged, str]:
+    """On the first TensorRT that really works, and why there. Raises EngineError: why on none."""
     ways, reasons = find_ways(choice, driver)
     for way in ways:
         try:
-            engine = _staged(manifest, open_gpu(way.driver), way.runtime, size or USUAL, progress)
+            return _proved(manifest, open_gpu(way.driver), way.runtime, size, progress), why_here(way.runtime, reasons)
         except EngineError as error:
             reasons = (*reasons, Reason(way.runtime.name, error))
-        else:
-            return engine, why_here(way.runtime, reasons)
-    if choice != "auto":
-        raise as_error(reasons)
-    return OnnxEngine(manifest, file, threads=threads), in_words(reasons)
+    raise as_error(reasons)
 
 
-def _staged(manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size, progress: Progress | None) -> Staged:
-    """Proved; it, or what fails, closes ``gpu``."""
+def _proved(manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size, progress: Progress | None) -> Staged:
+    """It, or what fails, closes ``gpu``."""
     with ExitStack() as stack:
         stack.enter_context(gpu)
         engine = open_gpu_engine(manifest, gpu, runtime, size, build=True, progress=progress)

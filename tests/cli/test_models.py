@@ -10,13 +10,20 @@ import signal
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
+from onnx import TensorProto, helper
 
 from bgcamd.cli.models import models
+from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler
+from bgcamd.cuda.gpu import Gpu
+from bgcamd.errors import EngineError, ModelError
+from bgcamd.matting import engines
+from bgcamd.matting.fake_trt import FakeTrt
 
 MANIFEST = """
 name = "tiny"
@@ -125,6 +132,54 @@ class TestFetch:
         result = CliRunner().invoke(models, ["fetch"])
         assert result.exit_code == 2
         assert "Name a model" in result.output
+
+
+class TestBuild:
+    @pytest.fixture
+    def network(self, tmp_path: Path) -> str:
+        """The path of a manifest for a network whose alpha is the mean of the channels."""
+        graph = helper.make_graph(
+            [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1], keepdims=1)],
+            "mean",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 3, 4, 8))],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 1, 4, 8))],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+        (tmp_path / "mean.onnx").write_bytes(model.SerializeToString())
+        path = tmp_path / "mean.toml"
+        path.write_text(
+            'name = "mean"\ntitle = "Mean"\nlicence = "none"\nfile = "mean.onnx"\n'
+            '[input]\nname = "x"\nsize = [8, 4]\n[output]\nalpha = "y"\n'
+        )
+        return str(path)
+
+    def install(self, monkeypatch: pytest.MonkeyPatch, driver: FakeDriver) -> None:
+        trt = FakeTrt(driver)
+        monkeypatch.setitem(sys.modules, "tensorrt", trt)  # type: ignore[arg-type]
+        ahead = partial(engines.build_ahead, driver=driver, open_gpu=partial(Gpu, compiler=fake_compiler))
+        monkeypatch.setattr(engines, "build_ahead", ahead)
+
+    def test_says_what_is_ready_and_keeps_it(
+        self, network: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kernels_on_cpu: Run
+    ) -> None:
+        driver = FakeDriver(run=kernels_on_cpu)
+        self.install(monkeypatch, driver)
+        result = run("build", network, "--engine=tensorrt", "--size=640x480")
+        assert result.output == "mean on Fake GPU (tensorrt 10.16.1, fp16) is ready for frames of 640x480\n"
+        (plan,) = (tmp_path / "gpu").glob("*.plan")
+        assert plan.name.startswith("mean-8x4-fp16-tensorrt-fake-gpu-")
+        driver.check_nothing_left()
+
+    def test_without_a_gpu_ends_with_one_line(self, network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.install(monkeypatch, FakeDriver(None))
+        with pytest.raises(EngineError) as caught:
+            run("build", network)
+        assert caught.value.message == "no TensorRT: there is no NVIDIA GPU, or no driver for it"
+        assert caught.value.exit_code == 70
+
+    def test_of_a_model_that_is_not_fetched_says_how(self) -> None:
+        with pytest.raises(ModelError, match="model selfie is not fetched"):
+            run("build", "selfie")
 
 
 def command(*args: str) -> list[str]:
