@@ -3,6 +3,7 @@
 # make check   ruff and mypy                                     make bench   how fast it is here (10 minutes)
 # make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
 # make e2e     the whole on a real kernel: camera, loopback, systemd, browser, in a guest without a network
+# make gpu-test, make gpu-bench   the GPU way on this machine's GPU; tests/gpu/run does it from a bare checkout
 # make install, make uninstall   for all of this machine, as a service: as root; PREFIX=/opt/bgcamd
 # make deb     the same as a Debian package, in dist/
 # make clean   remove .venv and what was built (fetched models stay in ~/.cache/bgcamd)
@@ -16,7 +17,7 @@ GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo '[rtx]')
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup run test e2e check bench install uninstall deb clean
+.PHONY: setup run test e2e check bench gpu-test gpu-bench install uninstall deb clean
 
 setup: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED)
@@ -42,6 +43,13 @@ check: $(BIN)/.developing
 bench: setup
 	@$(BIN)/bgcam bench $(ARGS)
 	@for bench in $(BENCHES); do $(BIN)/python tests/bench/$$bench.py || exit; done
+
+gpu-test: $(BIN)/.developing
+	@$(BIN)/python tests/gpu/run probe test
+
+gpu-bench: $(BIN)/.developing
+	@$(BIN)/bgcam models fetch rvm
+	@$(BIN)/python tests/gpu/run bench $(ARGS)
 
 install:
 	@packaging/install

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from bgcamd.cuda.driver import CudaDriver
 from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.paths import models_folder
@@ -23,6 +25,7 @@ settings.load_profile("bgcamd")
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "tests" / "cuda"))  # for on_cpu, which is no test
+ON_GPU = os.environ.get("BGCAMD_TEST_GPU") == "1"  # `tests/gpu/run test`: the same tests on the machine's own GPU
 collect_ignore = ["e2e"]  # `make e2e` runs them, in a guest
 
 
@@ -60,10 +63,30 @@ def kernels_on_cpu(request: pytest.FixtureRequest) -> Run:
     return CpuKernels(request.config.cache.mkdir("kernels"))
 
 
+@pytest.fixture(scope="session")
+def real_gpu() -> Iterator[Gpu]:
+    """The machine's own, kept open: to open it takes a part of a second."""
+    with Gpu(CudaDriver()) as made:
+        yield made
+
+
 @pytest.fixture
-def gpu(kernels_on_cpu: Run) -> Iterator[Gpu]:
-    """A GPU whose kernels really run, on the CPU; afterwards all that was allocated must have been freed."""
-    driver = FakeDriver(run=kernels_on_cpu)
+def gpu(request: pytest.FixtureRequest) -> Iterator[Gpu]:
+    """A GPU whose kernels run on the CPU, of which all must have been freed afterwards; or the real one (ON_GPU)."""
+    if ON_GPU:
+        request.getfixturevalue("real_gpu")
+        with Gpu(CudaDriver()) as made:
+            yield made
+        return
+    driver = FakeDriver(run=request.getfixturevalue("kernels_on_cpu"))
     with Gpu(driver, compiler=fake_compiler) as made:
         yield made
     driver.check_nothing_left()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a GPU only what takes one is tested."""
+    if ON_GPU:
+        without = [item for item in items if "gpu" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=without)
+        items[:] = [item for item in items if item not in without]
