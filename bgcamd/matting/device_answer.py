@@ -12,7 +12,8 @@ import numpy as np
 from bgcamd.cuda.gpu import DeviceArray, Gpu, Int, grid_over
 from bgcamd.matting.manifest import Output
 
-_SOURCE = Path(__file__).with_name("answer.cu")
+SOURCE = Path(__file__).with_name("answer.cu")
+"""The kernels."""
 _ACTIVATIONS = ("none", "sigmoid", "softmax")  # the enum of answer.cu
 _MANY, _FEW = 1024, 32  # how many extremes are left after each of the two rounds
 
@@ -32,7 +33,7 @@ class DeviceAnswer:
     def __init__(self, gpu: Gpu, output: Output, shape: tuple[int, int, int]) -> None:
         self._output, self._channels, self._pixels = output, shape[0], shape[1] * shape[2]
         with ExitStack() as stack:
-            self._kernels = stack.enter_context(gpu.kernels(_SOURCE))
+            self._kernels = stack.enter_context(gpu.kernels(SOURCE))
             self.alpha: DeviceArray = stack.enter_context(gpu.array(shape[1:], np.float32))
             sizes = (_MANY, _MANY, _FEW, _FEW) if output.minmax else ()
             self._extremes = [stack.enter_context(gpu.array((size,), np.float32)) for size in sizes]

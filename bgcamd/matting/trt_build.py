@@ -40,7 +40,8 @@ def build_plan(
         raise EngineError(f"{runtime} does not understand the network: {_complaint(parser)}")
     config = _config(runtime, builder, card)
     cache = _use_timings(config, timings) if runtime.name == "tensorrt" else None  # RTX would want a GPU for it
-    with _Watch(trt, config, progress):
+    watch = _Watch(trt, config, progress)  # it has to outlive the config
+    with watch:
         plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise runtime.failure(f"{runtime} can't build the network")
@@ -81,7 +82,7 @@ class _Watch:
         self._furthest = 0.0
         self._raised: BaseException | None = None
         if progress is not None and hasattr(trt, "IProgressMonitor"):
-            config.progress_monitor = self._monitor = _monitor(trt, self)  # TensorRT does not keep it alive
+            config.progress_monitor = self._monitor = _monitor(trt, self)
 
     def __enter__(self) -> None:
         return None
@@ -104,7 +105,7 @@ class _Watch:
         self._phases.pop(phase, None)
 
     def _tell(self, phase: str) -> None:
-        """An exception must not pass through TensorRT, which would end the process."""
+        """What is raised waits until TensorRT has returned: it must not pass through it."""
         if self._progress is None or self._raised is not None:
             return
         self._furthest = max(self._furthest, self._fraction(phase))

@@ -98,7 +98,8 @@ class LoadedPlan:
     @property
     def compiled(self) -> bytes:
         """What makes the next loading faster, or nothing."""
-        return b"" if self._kernels is None else bytes(self._kernels.serialize())
+        kernels = self._kernels and self._kernels.serialize()
+        return b"" if kernels is None else bytes(kernels)
 
     def work_in(self, memory: DeviceArray) -> None:
         """Give it its ``scratch`` bytes; they stay its owner's."""

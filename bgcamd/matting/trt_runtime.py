@@ -7,6 +7,7 @@ seconds and without a GPU, compiles the rest when it is loaded, and is for GeFor
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable
 from importlib import import_module
@@ -63,7 +64,7 @@ class TensorRt:
         self.name = name
         self.trt = _imported(package.module, package_hint(name))
         self.version = ".".join(str(self.trt.__version__).split(".")[:3])
-        if tuple(int(part) for part in self.version.split(".")[:2]) < package.oldest:
+        if tuple(map(int, re.findall(r"\d+", self.version)[:2])) < package.oldest:
             oldest = ".".join(map(str, package.oldest))
             raise EngineError(
                 f"{package.module} {self.version} is too old, {oldest} is needed",
