@@ -191,8 +191,10 @@ template <class Raw> __device__ inline void take(const Parameters* p, const Raw&
     if (p->recolor == MATRIX) change_matrix(p, raw, x, y, w, h, block);
     const Planes out = planes_of(picture, w, h);
     const int to = mirror ? w / 2 - 1 - x : x;
-    for (int i = 0; i < 2; ++i)
-        ((uchar2*)(out.y + (2 * y + i) * w))[to] = make_uchar2(block.y[i][mirror ? 1 : 0], block.y[i][mirror ? 0 : 1]);
+    for (int i = 0; i < 2; ++i) {
+        const uchar a = block.y[i][0], b = block.y[i][1];
+        ((uchar2*)(out.y + (2 * y + i) * w))[to] = mirror ? make_uchar2(b, a) : make_uchar2(a, b);
+    }
     out.u[y * (w / 2) + to] = block.u;
     out.v[y * (w / 2) + to] = block.v;
 }
@@ -235,7 +237,7 @@ extern "C" __global__ void shrink(const Parameters* p, uchar* picture, int w, in
         return;
     }
     for (int c = 0; c < 3; ++c)
-        store(p, tensor, (c * height + y) * width + x, rgb[p->bgr ? 2 - c : c] * p->factor[c] - p->shift[c]);
+        store(p, tensor, (c * height + y) * width + x, (p->bgr ? rgb[2 - c] : rgb[c]) * p->factor[c] - p->shift[c]);
 }
 
 // The tensor where its factor is 1 / the picture's largest sample, which shrink has found.
@@ -246,7 +248,7 @@ extern "C" __global__ void by_peak(const Parameters* p, const uchar4* seen, cons
     const int rgb[3] = {pixel.x, pixel.y, pixel.z};
     for (int c = 0; c < 3; ++c) {
         const float factor = *peak ? 1.0f / (*peak * p->deviation[c]) : 0.0f;
-        store(p, tensor, (c * height + y) * width + x, rgb[p->bgr ? 2 - c : c] * factor - p->shift[c]);
+        store(p, tensor, (c * height + y) * width + x, (p->bgr ? rgb[2 - c] : rgb[c]) * factor - p->shift[c]);
     }
 }
 

@@ -100,7 +100,7 @@ static inline void run_block_with_barriers(std::vector<Fibre>& fibres) {
     size_t n = 0;
     each(blockDim, threadIdx, [&] {
         Fibre& fibre = fibres[n++];
-        fibre.stack.resize(64 << 10);
+        fibre.stack.resize(64 << 10);  // the first time; they are kept
         fibre.index = threadIdx;
         fibre.done = false;
         getcontext(&fibre.context);
@@ -138,7 +138,8 @@ template <class... A, void (*kernel)(A...)> struct Kernel<kernel> {
         blockDim = {threads[0], threads[1], threads[2]};
         arguments = given;
         body = thread;
-        std::vector<Fibre> fibres(barriers ? blockDim.x * blockDim.y * blockDim.z : 0);
+        static std::vector<Fibre> fibres;
+        if (barriers) fibres.resize(blockDim.x * blockDim.y * blockDim.z);
         each(gridDim, blockIdx, [&] { barriers ? run_block_with_barriers(fibres) : each(blockDim, threadIdx, thread); });
         return true;
     }
