@@ -94,7 +94,7 @@ def evaluate(
 def _model(stack: ExitStack, model: str, engine: Choice, threads: int, given: Series) -> tuple[str, Matter]:
     """The set's title, and what makes a picture's matte as ``bgcam process --alpha`` does."""
     manifest = find_manifest(model)
-    network = stack.enter_context(open_engine(manifest, engine, threads)[0])
+    network = stack.enter_context(open_engine(manifest, engine, threads, size=given.reader.size)[0])
     passes = manifest.still_passes
     studio = Studio(Scene(Alpha()), network, still_passes=passes, alpha=False, video=False, reader=given.reader)
     stack.callback(studio.close)

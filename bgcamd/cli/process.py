@@ -59,7 +59,7 @@ def process(
             raise _opaque(output)
         size = fit_to(None, reader.size) if video_out and reader.size else None
         writer = open_writer(output, reader, size=size, alpha=alpha, overwrite=overwrite)
-        network = stack.enter_context(open_engine(manifest, engine, threads)[0])
+        network = stack.enter_context(open_engine(manifest, engine, threads, size=reader.size)[0])
         studio = Studio(scene, network, still_passes=manifest.still_passes, alpha=alpha, video=video_out, reader=reader)
         stack.callback(studio.close)
         with writer:
