@@ -63,6 +63,15 @@ def kernels_on_cpu(request: pytest.FixtureRequest) -> Run:
     return CpuKernels(request.config.cache.mkdir("kernels"))
 
 
+@pytest.fixture
+def fake_gpu(kernels_on_cpu: Run) -> Iterator[Gpu]:
+    """A GPU whose kernels really run, on the CPU; afterwards all that was allocated must have been freed."""
+    driver = FakeDriver(run=kernels_on_cpu)
+    with Gpu(driver, compiler=fake_compiler) as made:
+        yield made
+    driver.check_nothing_left()
+
+
 @pytest.fixture(scope="session")
 def real_gpu() -> Iterator[Gpu]:
     """The machine's own, kept open: to open it takes a part of a second."""
@@ -72,21 +81,19 @@ def real_gpu() -> Iterator[Gpu]:
 
 @pytest.fixture
 def gpu(request: pytest.FixtureRequest) -> Iterator[Gpu]:
-    """A GPU whose kernels run on the CPU, of which all must have been freed afterwards; or the real one (ON_GPU)."""
-    if ON_GPU:
-        request.getfixturevalue("real_gpu")
-        with Gpu(CudaDriver()) as made:
-            yield made
+    """The fake GPU; with ON_GPU the machine's own."""
+    if not ON_GPU:
+        yield request.getfixturevalue("fake_gpu")
         return
-    driver = FakeDriver(run=request.getfixturevalue("kernels_on_cpu"))
-    with Gpu(driver, compiler=fake_compiler) as made:
+    request.getfixturevalue("real_gpu")
+    with Gpu(CudaDriver()) as made:
         yield made
-    driver.check_nothing_left()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On a GPU only what takes one is tested."""
+    """On a GPU only what can use it is tested."""
     if ON_GPU:
-        without = [item for item in items if "gpu" not in getattr(item, "fixturenames", ())]
+        names = {item: set(getattr(item, "fixturenames", ())) for item in items}
+        without = [item for item in items if "gpu" not in names[item] or "fake_gpu" in names[item]]
         config.hook.pytest_deselected(items=without)
         items[:] = [item for item in items if item not in without]

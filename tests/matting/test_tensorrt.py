@@ -34,6 +34,12 @@ MakePlans = Callable[..., Plans]
 MakeBench = Callable[..., Any]
 
 
+@pytest.fixture
+def gpu(fake_gpu: Gpu) -> Gpu:
+    """The fake one also on a machine that has one: so is TensorRT."""
+    return fake_gpu
+
+
 def driver_of(gpu: Gpu) -> FakeDriver:
     assert isinstance(gpu.driver, FakeDriver)
     return gpu.driver
