@@ -187,9 +187,9 @@ def test_nothing_is_allocated_and_nothing_more_is_queued_for_a_second_frame(work
 
 def test_an_unchanged_scene_costs_one_upload_and_one_download_a_frame(work: Work, driver: FakeDriver) -> None:
     scene = scene_of(Colour())
-    work.run(CAMERAS[0].frame(), scene)
+    work.run(Camera(1, SIZE).frame(), scene)
     before = driver.calls.copy()
-    work.run(CAMERAS[0].frame(), scene)
+    work.run(Camera(2, SIZE).frame(), scene)
     spent = driver.calls - before
     assert (spent["upload"], spent["download"]) == (1, 1)
     assert spent["wait"] == 2  # before our memory is written again, and for the picture
@@ -240,8 +240,10 @@ def test_where_the_memory_is_shared_nothing_is_uploaded_or_downloaded(orin: Gpu,
         wanted = work.run(camera.frame(), scene)
         before = driver.calls.copy()
         registered = orin.register(buffer) if known else None
+        marks = driver.calls["record"]
         frame = work.canvas.take(releases.frame(camera, buffer))
         assert releases == ([] if known else [camera.seed])
+        assert driver.calls["record"] == marks + 1  # behind the kernel, which reads the host's memory
         got = copied(work.canvas.give(work.queue(frame, scene)))
         assert releases == [camera.seed]
         spent = driver.calls - before
