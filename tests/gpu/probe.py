@@ -19,12 +19,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from bgcamd.cuda.gpu import Gpu
+    from bgcamd.frame import Engine
 
 TIMEOUT_S = 240
 PACKAGES = ("cuda-python", "cuda-bindings", "nvidia-cuda-nvrtc", "tensorrt", "tensorrt-rtx-cu13", "tensorrt-lean-cu13")
-PLAN = Path(tempfile.gettempdir()) / f"bgcamd-{os.getuid()}.plan"
-MODEL = "selfie"
+MODEL, SIZE = "rvm", (1280, 720)
 ADD = (
     'extern "C" __global__ void add(float* p, int n) { int i = blockIdx.x * 256 + threadIdx.x; if (i < n) p[i] += i; }'
 )
@@ -104,34 +107,23 @@ def tensorrt_rtx() -> None:
 
 def build_and_run(name: Literal["tensorrt", "tensorrt-rtx"]) -> None:
     """Do what the daemon does when it opens a model, and run some frames."""
-    import numpy as np
-
     from bgcamd.cuda.driver import CudaDriver
     from bgcamd.cuda.gpu import Gpu
-    from bgcamd.frame import Size
     from bgcamd.matting.engines import open_gpu_engine
     from bgcamd.matting.manifest import find_manifest
     from bgcamd.matting.trt_runtime import probe
 
-    size, before = Size(1280, 720), time.monotonic()
+    before = time.monotonic()
     with (
         Gpu(CudaDriver()) as gpu,
-        open_gpu_engine(find_manifest(MODEL), gpu, probe(name, gpu.driver), size, build=True) as engine,
+        open_gpu_engine(find_manifest(MODEL), gpu, probe(name, gpu.driver), SIZE, build=True) as engine,
     ):
-        spec = engine.fit(size)
-        say(engine.name, f"built or found in {time.monotonic() - before:.1f} s")
-        shape = (1, 3, spec.size.height, spec.size.width)
-        with gpu.array(shape, np.float16 if spec.half else np.float32) as tensor:
-            for _ in range(3):
-                alpha = engine.infer(tensor).alpha
-            came = np.zeros(alpha.shape, np.float32)
-            gpu.download(came, alpha)
-            gpu.synchronize()
-        say("ran; its alpha of a black picture:", f"{came.min():.3f} to {came.max():.3f}")
+        say(f"built or found in {time.monotonic() - before:.1f} s")
+        run(gpu, engine)
 
 
 def tensorrt_8_builds() -> None:
-    """TensorRT 8.6 builds a plan that later versions take. Python 3.10, without bgcamd's packages."""
+    """TensorRT 8.6 builds a plan that later versions take. Python 3.10, without what bgcamd needs."""
     import tensorrt as trt
 
     if ctypes.CDLL("libcuda.so.1").cuInit(0):
@@ -143,39 +135,42 @@ def tensorrt_8_builds() -> None:
     if not parser.parse_from_file(os.environ["BGCAMD_PROBE_MODEL"]):
         raise SystemExit(f"does not parse: {parser.get_error(0)}")
     config = builder.create_builder_config()
+    config.set_flag(trt.BuilderFlag.FP16)
     config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
     config.set_flag(trt.BuilderFlag.EXCLUDE_LEAN_RUNTIME)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise SystemExit("does not build")
-    PLAN.write_bytes(bytes(plan))
-    say(trt.__version__, "built", PLAN.stat().st_size, "bytes")
+    Path(os.environ["BGCAMD_PROBE_PLAN"]).write_bytes(bytes(plan))
+    say(trt.__version__, "built", plan.nbytes, "bytes")
 
 
 def tensorrt_lean_runs() -> None:
     """The lean runtime takes that plan, and runs it."""
-    import tensorrt_lean as trt
-
     from bgcamd.cuda.driver import CudaDriver
     from bgcamd.cuda.gpu import Gpu
+    from bgcamd.matting.manifest import find_manifest
 
-    if not PLAN.is_file():
-        raise SystemExit("there is no plan for it to run")
-    with Gpu(CudaDriver()) as gpu:
-        runtime = trt.Runtime(trt.Logger(trt.Logger.WARNING))
-        engine = runtime.deserialize_cuda_engine(PLAN.read_bytes())
-        if engine is None:
-            raise SystemExit(f"{trt.__version__} does not take it")
-        context = engine.create_execution_context()
-        arrays = []
-        for name in (engine.get_tensor_name(number) for number in range(engine.num_io_tensors)):
-            arrays.append(gpu.array(tuple(engine.get_tensor_shape(name)), "f4"))
-            context.set_tensor_address(name, arrays[-1].address)
-        ran = context.execute_async_v3(gpu.stream)
+    sys.path.append(str(Path(__file__).resolve().parent))
+    from lean import lean_engine
+
+    with Gpu(CudaDriver()) as gpu, lean_engine(find_manifest(MODEL), gpu, SIZE) as engine:
+        run(gpu, engine)
+
+
+def run(gpu: Gpu, engine: Engine) -> None:
+    """Some frames; say what came."""
+    import numpy as np
+
+    spec = engine.fit(SIZE)
+    shape = (1, 3, spec.size.height, spec.size.width)
+    with gpu.array(shape, np.float16 if spec.half else np.float32) as tensor:
+        for _ in range(3):
+            alpha = engine.infer(tensor).alpha
+        came = np.zeros(alpha.shape, np.float32)
+        gpu.download(came, alpha)
         gpu.synchronize()
-        for array in arrays:
-            array.close()
-        say(trt.__version__, "ran" if ran else "did not run")
+    say(f"{engine.name} ran; its alpha of a black picture: {came.min():.3f} to {came.max():.3f}")
 
 
 CHECKS = (versions, card, kernels, host_memory, tensorrt, tensorrt_rtx, tensorrt_8_builds, tensorrt_lean_runs)
@@ -211,17 +206,33 @@ def main(names: list[str]) -> None:
         except Exception as error:
             raise SystemExit(f"{type(error).__name__}: {error}") from None
         return
-    os.environ.setdefault("BGCAMD_PROBE_MODEL", str(_model() or ""))
+    _lay_out_for_8()
     for name, check in known.items():
         say(f"{(check.__doc__ or '').strip().splitlines()[0]} {run_apart(name)}")
 
 
-def _model() -> Path | None:
-    """The model's file, where it has been fetched."""
-    from bgcamd.matting.manifest import find_manifest
+def _lay_out_for_8() -> None:
+    """Write the network where a Python without bgcamd's packages finds it, if that has been fetched and can be."""
+    sys.path.append(str(Path(__file__).resolve().parent))
+    from lean import plan_file
 
-    path = find_manifest(MODEL).path()
-    return path if path.is_file() else None
+    from bgcamd.errors import BgcamError
+    from bgcamd.matting.manifest import find_manifest
+    from bgcamd.matting.store import check_model
+
+    manifest = find_manifest(MODEL)
+    plan = plan_file(manifest, SIZE)
+    network = plan.with_suffix(".onnx")
+    os.environ |= {"BGCAMD_PROBE_MODEL": str(network), "BGCAMD_PROBE_PLAN": str(plan)}
+    try:
+        from bgcamd.matting.fixed import fixed_network
+
+        made = fixed_network(manifest, check_model(manifest), manifest.input.spec(SIZE).size, half=True)
+    except (BgcamError, ImportError) as error:
+        say("no network for TensorRT 8.6:", error)
+        return
+    plan.parent.mkdir(parents=True, exist_ok=True)
+    network.write_bytes(made)
 
 
 if __name__ == "__main__":

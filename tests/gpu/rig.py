@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from ceilings import Ceilings, floors_ms, measured
 from cpu_use import busy_percent
+from lean import lean_engine
 from pictures import sent
 from pipelines import Plain, scene_of
 from stand_in import StandIn
@@ -52,14 +54,17 @@ class Rig:
 
     def network(self, size: Size) -> tuple[Engine, str]:
         """The network on the first TensorRT that runs here; else a stand-in, and why."""
-        ways, reasons = ((), ()) if self.fake else find_ways("auto", self.gpu.driver)
+        if self.fake:
+            return StandIn(self.gpu, self.manifest), "a fake GPU has none"
+        ways, reasons = find_ways("auto", self.gpu.driver)
         why = [in_words(reasons)] if reasons else []
-        for way in ways:
+        opens = [partial(open_gpu_engine, self.manifest, self.gpu, way.runtime, size, build=True) for way in ways]
+        for open_engine in (*opens, partial(lean_engine, self.manifest, self.gpu, size)):
             try:
-                return open_gpu_engine(self.manifest, self.gpu, way.runtime, size, build=True), ""
+                return open_engine(), ""
             except EngineError as error:
-                why.append(str(error))
-        return StandIn(self.gpu, self.manifest), "; ".join(why) or "a fake GPU has none"
+                why.append(error.message)
+        return StandIn(self.gpu, self.manifest), "; ".join(why)
 
     def ceilings(self) -> Ceilings:
         """How fast bytes move here."""
