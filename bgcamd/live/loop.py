@@ -172,10 +172,17 @@ class LiveLoop:
         return False
 
     def _write_card(self) -> None:
-        if self._live:  # what a recurrent network remembers will have nothing to do with the next frame
+        if self._live:
             self._live = False
-            self.pipeline.engine.reset()
+            self._forget()
         self._write(self._card())
+
+    def _forget(self) -> None:
+        """What a recurrent network remembers will have nothing to do with the next frame."""
+        try:
+            self.pipeline.engine.reset()
+        except DeviceError as error:
+            self.on_device_error(self.pipeline, error)
 
     def _write(self, frame: Frame) -> None:
         self.shown = frame

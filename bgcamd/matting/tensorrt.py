@@ -93,7 +93,8 @@ class TensorRtEngine:
         return Matte(self._answer.alpha, self._manifest.output.softness)
 
     def reset(self) -> None:
-        """Forget the recurrent state: queue zeros."""
+        """Forget the recurrent state: queue zeros. Any thread may, without having entered the GPU."""
+        self._gpu.enter_thread()
         for state in self._manifest.states:
             if state.input in self._arrays:
                 self._gpu.clear(self._arrays[state.input])

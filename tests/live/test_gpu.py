@@ -224,6 +224,21 @@ def test_whatever_call_fails_the_room_is_never_seen(
     assert not any(abs(luma - 170) < 4 for luma in here.live.screen.seen)
 
 
+def test_a_pause_right_after_the_gpu_has_taken_over_and_one_after_it_has_failed(
+    house: Callable[[], House], machine: Machine, model: str
+) -> None:
+    here = house()
+    here.until(lambda: here.on_gpu)
+    here.daemon.pause()
+    here.daemon.resume()
+    here.sees(235)
+    machine.driver.fail("fill")
+    machine.driver.fail("launch_graph")
+    here.daemon.pause()
+    here.daemon.resume()
+    here.sees(235)
+
+
 def test_a_network_that_tensorrt_can_not_build_stays_on_the_cpu_and_says_so(
     house: Callable[[], House], machine: Machine
 ) -> None:
