@@ -1,16 +1,16 @@
-// The kernels of the CUDA canvas (cuda.py). One frame, in the order of the work; a picture is I420 in one block: Y, U, V.
+// The kernels of the CUDA canvas (cuda.py), in the order of a frame's work. A picture is I420 in one block: Y, U, V.
 //
 //     raw ───────────▶ take_yuyv, take_nv12, take_i420 ───────────────────────────▶ picture
 //     picture ───────▶ shrink ▶ (by_peak) ────────────────────────▶ tensor, seen     tensor ▶ network ▶ matte
 //     matte, seen ───▶ gather ▶ fit ▶ smooth ▶ sharpen   or bytes ▶ enlarge ──────▶ alpha
-//     picture, alpha ▶ shrink_room, several times ▶ across ▶ down ────────────────▶ blurred   (where the room is blurred)
+//     picture, alpha ▶ shrink_room, several times ▶ across ▶ down ────────────────▶ blurred   (behind Blur only)
 //     picture, alpha, back or blurred ▶ compose ──────────────────────────────────▶ done
 //
 // From shrink on all is recorded once and replayed for every frame, whatever the scene: what may change between two
 // frames lies in Parameters, in the GPU's memory, and a kernel that has nothing to do returns.
 //
-// Only take, enlarge and compose touch full-size memory. Their threads do a block of 2x2 pixels, which is one sample
-// of chroma, so that a warp reads and writes whole sectors of every plane. The others work on small pictures, where
+// Only take, enlarge and compose touch full-size memory. Their threads do 2x2 pixels, which are one sample of
+// chroma, so that a warp reads and writes whole sectors of every plane. The others work on small pictures, where
 // what counts is how few of them there are.
 //
 // The arithmetic is OpenCV's, down to its fixed point, so that the host canvas gives the same picture. No barrier, no
@@ -93,7 +93,7 @@ struct Tap {  // the two samples that one of the target lies between, and how ne
     __device__ int weight() const { return __float2int_rn(share * 2048); }
 };
 
-// Position (at + 1/2) * from / to - 1/2. In integers: in floats it would miss by a thousandth on the right of a wide picture.
+// Position (at + 1/2) * from / to - 1/2. In integers: floats would miss by a thousandth on the right of a wide picture.
 __device__ inline Tap tap(int at, int from, int to) {
     const int scale = 2 * to, position = (2 * at + 1) * from - to;
     const float inverse = 1.0f / scale;
@@ -142,7 +142,9 @@ struct Nv12 {
     const uchar *lines, *pairs;
     int pitch, pairs_pitch;
     __device__ uchar2 luma(int x, int y) const { return *(const uchar2*)(lines + (long long)y * pitch + 2 * x); }
-    __device__ uchar2 chroma(int x, int y) const { return *(const uchar2*)(pairs + (long long)y * pairs_pitch + 2 * x); }
+    __device__ uchar2 chroma(int x, int y) const {
+        return *(const uchar2*)(pairs + (long long)y * pairs_pitch + 2 * x);
+    }
 };
 
 struct I420 {
@@ -154,60 +156,64 @@ struct I420 {
     }
 };
 
-struct Block {  // 2x2 pixels
-    uchar y[2][2], u, v;
+struct Quad {  // 2x2 pixels of 4:2:0
+    uchar y[4], u, v;
 };
 
 // Another range alone is a factor and an offset for each plane.
-__device__ inline void change_range(const Parameters* p, Block& block) {
+__device__ inline void change_range(const Parameters* p, Quad& quad) {
     const float *factor = p->recolor_factor, *offset = p->recolor_offset;
-    for (int i = 0; i < 4; ++i) block.y[i / 2][i % 2] = to_byte(block.y[i / 2][i % 2] * factor[0] + offset[0]);
-    block.u = to_byte(block.u * factor[1] + offset[1]);
-    block.v = to_byte(block.v * factor[2] + offset[2]);
+    for (int i = 0; i < 4; ++i) quad.y[i] = to_byte(quad.y[i] * factor[0] + offset[0]);
+    quad.u = to_byte(quad.u * factor[1] + offset[1]);
+    quad.v = to_byte(quad.v * factor[2] + offset[2]);
 }
 
-// Another matrix mixes the planes: every pixel gets a chroma of its own, and the block the mean of what comes out.
-template <class Raw> __device__ inline void change_matrix(const Parameters* p, const Raw& raw, int x, int y, int w, int h, Block& block) {
+// Another matrix mixes the planes: every pixel gets a chroma of its own, and the four the mean of what comes out.
+template <class Raw>
+__device__ inline void change_matrix(const Parameters* p, const Raw& raw, int x, int y, int w, int h, Quad& quad) {
     int u_sum = 0, v_sum = 0;
     for (int i = 0; i < 4; ++i) {
         const Tap tx = tap(2 * x + i % 2, w / 2, w), ty = tap(2 * y + i / 2, h / 2, h);
         const int u = bilinear([&](int column, int row) { return (int)raw.chroma(column, row).x; }, tx, ty);
         const int v = bilinear([&](int column, int row) { return (int)raw.chroma(column, row).y; }, tx, ty);
-        const int luma = block.y[i / 2][i % 2];
-        block.y[i / 2][i % 2] = transformed(p->recolor_matrix, luma, u, v);
+        const int luma = quad.y[i];
+        quad.y[i] = transformed(p->recolor_matrix, luma, u, v);
         u_sum += transformed(p->recolor_matrix + 4, luma, u, v);
         v_sum += transformed(p->recolor_matrix + 8, luma, u, v);
     }
-    block.u = mean_of_4(u_sum);
-    block.v = mean_of_4(v_sum);
+    quad.u = mean_of_4(u_sum);
+    quad.v = mean_of_4(v_sum);
 }
 
-template <class Raw> __device__ inline void take(const Parameters* p, const Raw& raw, uchar* picture, int w, int h, int mirror) {
+template <class Raw>
+__device__ inline void take(const Parameters* p, const Raw& raw, uchar* picture, int w, int h, int mirror) {
     const int x = column(), y = row();
     if (x >= w / 2 || y >= h / 2) return;
     const uchar2 upper = raw.luma(x, 2 * y), lower = raw.luma(x, 2 * y + 1), chroma = raw.chroma(x, y);
-    Block block = {{{upper.x, upper.y}, {lower.x, lower.y}}, chroma.x, chroma.y};
-    if (p->recolor == RANGE) change_range(p, block);
-    if (p->recolor == MATRIX) change_matrix(p, raw, x, y, w, h, block);
+    Quad quad = {{upper.x, upper.y, lower.x, lower.y}, chroma.x, chroma.y};
+    if (p->recolor == RANGE) change_range(p, quad);
+    if (p->recolor == MATRIX) change_matrix(p, raw, x, y, w, h, quad);
     const Planes out = planes_of(picture, w, h);
     const int to = mirror ? w / 2 - 1 - x : x;
     for (int i = 0; i < 2; ++i) {
-        const uchar a = block.y[i][0], b = block.y[i][1];
+        const uchar a = quad.y[2 * i], b = quad.y[2 * i + 1];
         ((uchar2*)(out.y + (2 * y + i) * w))[to] = mirror ? make_uchar2(b, a) : make_uchar2(a, b);
     }
-    out.u[y * (w / 2) + to] = block.u;
-    out.v[y * (w / 2) + to] = block.v;
+    out.u[y * (w / 2) + to] = quad.u;
+    out.v[y * (w / 2) + to] = quad.v;
 }
 
-extern "C" __global__ void take_yuyv(const Parameters* p, const uchar* lines, int pitch, uchar* picture, int w, int h, int mirror) {
+extern "C" __global__ void take_yuyv(const Parameters* p, const uchar* lines, int pitch,
+                                     uchar* picture, int w, int h, int mirror) {
     take(p, Yuyv{lines, pitch}, picture, w, h, mirror);
 }
-extern "C" __global__ void take_nv12(const Parameters* p, const uchar* lines, int pitch, const uchar* pairs, int pairs_pitch,
-                                     uchar* picture, int w, int h, int mirror) {
+extern "C" __global__ void take_nv12(const Parameters* p, const uchar* lines, int pitch,
+                                     const uchar* pairs, int pairs_pitch, uchar* picture, int w, int h, int mirror) {
     take(p, Nv12{lines, pairs, pitch, pairs_pitch}, picture, w, h, mirror);
 }
-extern "C" __global__ void take_i420(const Parameters* p, const uchar* lines, int pitch, const uchar* u, int u_pitch,
-                                     const uchar* v, int v_pitch, uchar* picture, int w, int h, int mirror) {
+extern "C" __global__ void take_i420(const Parameters* p, const uchar* lines, int pitch,
+                                     const uchar* u, int u_pitch, const uchar* v, int v_pitch,
+                                     uchar* picture, int w, int h, int mirror) {
     take(p, I420{lines, u, v, pitch, u_pitch, v_pitch}, picture, w, h, mirror);
 }
 
@@ -219,8 +225,8 @@ __device__ inline void store(const Parameters* p, void* tensor, int at, float va
 }
 
 // seen: RGB and a byte of nothing, (height, width); tensor: (3, height, width); peak: set to 0 before.
-extern "C" __global__ void shrink(const Parameters* p, uchar* picture, int w, int h, uchar4* seen, void* tensor, int* peak,
-                                  int width, int height) {
+extern "C" __global__ void shrink(const Parameters* p, uchar* picture, int w, int h, uchar4* seen, void* tensor,
+                                  int* peak, int width, int height) {
     const int x = column(), y = row();
     if (x >= width || y >= height) return;
     const Planes in = planes_of(picture, w, h);
@@ -241,7 +247,8 @@ extern "C" __global__ void shrink(const Parameters* p, uchar* picture, int w, in
 }
 
 // The tensor where its factor is 1 / the picture's largest sample, which shrink has found.
-extern "C" __global__ void by_peak(const Parameters* p, const uchar4* seen, const int* peak, void* tensor, int width, int height) {
+extern "C" __global__ void by_peak(const Parameters* p, const uchar4* seen, const int* peak, void* tensor,
+                                   int width, int height) {
     const int x = column(), y = row();
     if (x >= width || y >= height) return;
     const uchar4 pixel = seen[y * width + x];
@@ -255,7 +262,7 @@ extern "C" __global__ void by_peak(const Parameters* p, const uchar4* seen, cons
 // ---- refine: the matte onto the picture's edges (edges.py says why) --------------------------------------------
 
 constexpr int RADIUS = 2, WINDOW = (2 * RADIUS + 1) * (2 * RADIUS + 1);
-constexpr float EPS = 5e-4f;
+constexpr float EPS = 5e-4f, OF_255 = 1 / 255.0f;
 
 __device__ inline void check(float alpha, int* fault) {
     if (!(alpha >= 0 && alpha <= 1)) *fault = 1;  // NaN is neither
@@ -267,18 +274,20 @@ __device__ inline int reflected(int i, int n) {  // fedcba|abcdef|fedcba
 }
 
 // parts (height, width): R, G, B of 0..1 and the matte made steeper, all shrunk from (from_h, from_w).
-extern "C" __global__ void gather(const float* matte, const uchar4* seen, float4* parts, int from_w, int from_h, int width, int height,
-                                  float softness) {
+extern "C" __global__ void gather(const float* matte, const uchar4* seen, float4* parts, int from_w, int from_h,
+                                  int width, int height, float softness) {
     const int x = column(), y = row();
     if (x >= width || y >= height) return;
     const Tap tx = tap(x, from_w, width), ty = tap(y, from_h, height);
     const float offset = 0.5f - 0.5f * softness;
-    const float steep = bilinear_float(
-        [&](int column, int row) { return fminf(fmaxf(matte[row * from_w + column] * softness + offset, 0.0f), 1.0f); }, tx, ty);
-    float rgb[3];
-    for (int c = 0; c < 3; ++c)
-        rgb[c] = bilinear([&](int column, int row) { return (int)((const uchar*)(seen + row * from_w + column))[c]; }, tx, ty) * (1 / 255.0f);
-    parts[y * width + x] = make_float4(rgb[0], rgb[1], rgb[2], steep);
+    const auto steep = [&](int column, int row) {
+        return fminf(fmaxf(matte[row * from_w + column] * softness + offset, 0.0f), 1.0f);
+    };
+    const auto channel = [&](int c) {
+        const auto sample = [&](int column, int row) { return (int)((const uchar*)(seen + row * from_w + column))[c]; };
+        return bilinear(sample, tx, ty) * OF_255;
+    };
+    parts[y * width + x] = make_float4(channel(0), channel(1), channel(2), bilinear_float(steep, tx, ty));
 }
 
 // The guided filter's line through every window: alpha ≈ x·R + y·G + z·B + w. Differences to the middle keep the digits
@@ -329,17 +338,19 @@ extern "C" __global__ void smooth(const float4* lines, float4* means, int width,
 }
 
 // The lines, enlarged, applied to what the network saw, and the second slope.
-extern "C" __global__ void sharpen(const float4* means, int small_w, int small_h, const uchar4* seen, const float* matte, uchar* sharp,
-                                   int width, int height, float softness, int* fault) {
+extern "C" __global__ void sharpen(const float4* means, int small_w, int small_h, const uchar4* seen,
+                                   const float* matte, uchar* sharp, int width, int height, float softness,
+                                   int* fault) {
     const int x = column(), y = row();
     if (x >= width || y >= height) return;
     check(matte[y * width + x], fault);
     const Tap tx = tap(x, small_w, width), ty = tap(y, small_h, height);
     const auto part = [&](int c) {
-        return bilinear_float([&](int column, int row) { return ((const float*)(means + row * small_w + column))[c]; }, tx, ty);
+        const auto sample = [&](int column, int row) { return ((const float*)(means + row * small_w + column))[c]; };
+        return bilinear_float(sample, tx, ty);
     };
     const uchar4 rgb = seen[y * width + x];
-    const float alpha = part(3) + part(0) * rgb.x * (1 / 255.0f) + part(1) * rgb.y * (1 / 255.0f) + part(2) * rgb.z * (1 / 255.0f);
+    const float alpha = part(3) + part(0) * rgb.x * OF_255 + part(1) * rgb.y * OF_255 + part(2) * rgb.z * OF_255;
     sharp[y * width + x] = to_byte(alpha * (255 * softness) + 255 * (0.5f - 0.5f * softness));
 }
 
@@ -352,8 +363,8 @@ extern "C" __global__ void bytes(const float* matte, uchar* sharp, int width, in
 }
 
 // To the picture's size, times the frame's own alpha where it has one.
-extern "C" __global__ void enlarge(const Parameters* p, const uchar* sharp, int width, int height, const uchar* own, uchar* alpha, int w,
-                                   int h) {
+extern "C" __global__ void enlarge(const Parameters* p, const uchar* sharp, int width, int height, const uchar* own,
+                                   uchar* alpha, int w, int h) {
     const int x = column(), y = row();
     if (x >= w / 2 || y >= h / 2) return;
     const Tap left = tap(2 * x, width, w), right = tap(2 * x + 1, width, w);
@@ -371,25 +382,25 @@ extern "C" __global__ void enlarge(const Parameters* p, const uchar* sharp, int 
 
 // ---- the blurred room (blur.py says how) -----------------------------------------------------------------------
 
-// Two steps of a chain at once: the planes Y, U, V and alpha (z) from level `first` to `first` + 2. Level 0 is the picture and
-// its alpha; what is reached at last is written to `small`.
-extern "C" __global__ void shrink_room(const Parameters* p, int first, uchar* picture, const uchar* alpha, int w, int h, const uchar* above,
-                                       int above_area, uchar* below, int below_area, uchar* small, int small_area) {
+// Two steps of a chain at once: the planes Y, U, V and alpha (z) from level `first` to `first` + 2. Level 0 is the
+// picture and its alpha; what is reached at last is written to `small`.
+extern "C" __global__ void shrink_room(const Parameters* p, int first, uchar* picture, const uchar* alpha, int w, int h,
+                                       const uchar* above, int above_area, uchar* below, int below_area,
+                                       uchar* small, int small_area) {
     const int x = column(), y = row(), z = blockIdx.z;
     const Chain& chain = z == 1 || z == 2 ? p->chroma : p->luma;
     if (p->back != ROOM || first >= chain.steps) return;
     const bool twice = first + 1 < chain.steps, last = first + 2 >= chain.steps;
-    const int* sizes = chain.width + first;
-    const int* heights = chain.height + first;
-    const int width = sizes[twice ? 2 : 1], height = heights[twice ? 2 : 1];
+    const int *widths = chain.width + first, *heights = chain.height + first;
+    const int width = widths[twice ? 2 : 1], height = heights[twice ? 2 : 1];
     if (x >= width || y >= height) return;
     const Planes planes = planes_of(picture, w, h);
     const uchar* whole = z == 0 ? planes.y : z == 1 ? planes.u : z == 2 ? planes.v : alpha;
     const uchar* from = first ? above + z * above_area : whole;
     const auto once = [&](int column, int row) {
-        return bilinear(from, sizes[0], tap(column, sizes[0], sizes[1]), tap(row, heights[0], heights[1]));
+        return bilinear(from, widths[0], tap(column, widths[0], widths[1]), tap(row, heights[0], heights[1]));
     };
-    const int value = twice ? bilinear(once, tap(x, sizes[1], width), tap(y, heights[1], height)) : once(x, y);
+    const int value = twice ? bilinear(once, tap(x, widths[1], width), tap(y, heights[1], height)) : once(x, y);
     (last ? small + z * small_area : below + z * below_area)[y * width + x] = value;
 }
 
@@ -404,7 +415,7 @@ __device__ inline float room(const uchar* alpha, int width, int height, int x, i
     return fmaxf(1 - person / 255.0f, 1e-3f);
 }
 
-// The Gaussian along lines, of Y, U, V times room and of room. Blocks of 32x8; each shares what its threads have in common.
+// The Gaussian along lines, of Y, U, V times room, and of room. The threads of a block, 32x8, share what they all need.
 extern "C" __global__ void across(const Parameters* p, const uchar* small, int area, float4* sums) {
     __shared__ float4 tile[TILE_H][TILE_W + 2 * REACH];
     if (p->back != ROOM) return;
@@ -414,7 +425,8 @@ extern "C" __global__ void across(const Parameters* p, const uchar* small, int a
         const int at = clamped(left + i, 0, width - 1);
         const float weight = room(small + 3 * area, width, height, at, line);
         const uchar* sample = small + line * width + at;
-        tile[threadIdx.y][i] = make_float4(sample[0] * weight, sample[area] * weight, sample[2 * area] * weight, weight);
+        tile[threadIdx.y][i] =
+            make_float4(sample[0] * weight, sample[area] * weight, sample[2 * area] * weight, weight);
     }
     __syncthreads();
     if (x >= width || y >= height) return;
@@ -446,52 +458,54 @@ extern "C" __global__ void down(const Parameters* p, const float4* sums, uchar* 
 
 // ---- compose ---------------------------------------------------------------------------------------------------
 
-// One block of given planes.
-__device__ inline Block block_of(const Planes& planes, int x, int y, int w) {
-    const uchar2 upper = ((const uchar2*)(planes.y + 2 * y * w))[x], lower = ((const uchar2*)(planes.y + (2 * y + 1) * w))[x];
+// 2x2 pixels of given planes.
+__device__ inline Quad quad_of(const Planes& planes, int x, int y, int w) {
+    const uchar2* line = (const uchar2*)(planes.y + 2 * y * w);
+    const uchar2 upper = line[x], lower = line[w / 2 + x];
     const int at = y * (w / 2) + x;
-    return {{{upper.x, upper.y}, {lower.x, lower.y}}, planes.u[at], planes.v[at]};
+    return {{upper.x, upper.y, lower.x, lower.y}, planes.u[at], planes.v[at]};
 }
 
-// One block of the blurred room, enlarged.
-__device__ inline Block block_of_room(const Parameters* p, const uchar* blurred, int area, int x, int y, int w, int h) {
+// 2x2 pixels of the blurred room, enlarged.
+__device__ inline Quad quad_of_room(const Parameters* p, const uchar* blurred, int area, int x, int y, int w, int h) {
     const int width = p->luma.width[p->luma.steps], height = p->luma.height[p->luma.steps];
     const Tap columns[2] = {tap(2 * x, width, w), tap(2 * x + 1, width, w)};
     const Tap cx = tap(x, width, w / 2), cy = tap(y, height, h / 2);
-    Block block;
-    for (int i = 0; i < 2; ++i) {
-        const Tap ty = tap(2 * y + i, height, h);
-        for (int j = 0; j < 2; ++j) block.y[i][j] = bilinear(blurred, width, columns[j], ty);
-    }
-    block.u = bilinear(blurred + area, width, cx, cy);
-    block.v = bilinear(blurred + 2 * area, width, cx, cy);
-    return block;
+    Quad quad;
+    for (int i = 0; i < 4; ++i) quad.y[i] = bilinear(blurred, width, columns[i % 2], tap(2 * y + i / 2, height, h));
+    quad.u = bilinear(blurred + area, width, cx, cy);
+    quad.v = bilinear(blurred + 2 * area, width, cx, cy);
+    return quad;
 }
 
-__device__ inline uchar mixed(int front, int back, int alpha) { return over_255(front * alpha) + over_255(back * (255 - alpha)); }
+__device__ inline uchar mixed(int front, int back, int alpha) {
+    return over_255(front * alpha) + over_255(back * (255 - alpha));
+}
 
 // α·F + (1 − α)·B. What is not seen is not read: most of a picture is either the person or what is behind.
-extern "C" __global__ void compose(const Parameters* p, uchar* picture, const uchar* alpha, uchar* back, const uchar* blurred, int area,
-                                   uchar* done, int w, int h) {
+extern "C" __global__ void compose(const Parameters* p, uchar* picture, const uchar* alpha, uchar* back,
+                                   const uchar* blurred, int area, uchar* done, int w, int h) {
     const int x = column(), y = row();
     if (x >= w / 2 || y >= h / 2) return;
-    const uchar2 pairs[2] = {((const uchar2*)(alpha + 2 * y * w))[x], ((const uchar2*)(alpha + (2 * y + 1) * w))[x]};
-    const int a[2][2] = {{pairs[0].x, pairs[0].y}, {pairs[1].x, pairs[1].y}};
-    const int sum = a[0][0] + a[0][1] + a[1][0] + a[1][1], share = mean_of_4(sum);
-    Block out = {{{0, 0}, {0, 0}}, 128, 128};
+    const uchar2* line = (const uchar2*)(alpha + 2 * y * w);
+    const uchar2 upper = line[x], lower = line[w / 2 + x];
+    const int a[4] = {upper.x, upper.y, lower.x, lower.y}, sum = a[0] + a[1] + a[2] + a[3], share = mean_of_4(sum);
+    Quad out = {{0, 0, 0, 0}, 128, 128};
     if (p->back == MATTE) {
-        for (int i = 0; i < 4; ++i) out.y[i / 2][i % 2] = to_byte(a[i / 2][i % 2] * p->matte_factor + p->matte_offset);
+        for (int i = 0; i < 4; ++i) out.y[i] = to_byte(a[i] * p->matte_factor + p->matte_offset);
     } else {
-        Block front = {}, behind = {};
-        if (sum > 0) front = block_of(planes_of(picture, w, h), x, y, w);
-        if (sum < 4 * 255)
-            behind = p->back == ROOM ? block_of_room(p, blurred, area, x, y, w, h) : block_of(planes_of(back, w, h), x, y, w);
-        for (int i = 0; i < 4; ++i) out.y[i / 2][i % 2] = mixed(front.y[i / 2][i % 2], behind.y[i / 2][i % 2], a[i / 2][i % 2]);
+        Quad front = {}, behind = {};
+        if (sum > 0) front = quad_of(planes_of(picture, w, h), x, y, w);
+        if (sum < 4 * 255 && p->back == ROOM) behind = quad_of_room(p, blurred, area, x, y, w, h);
+        if (sum < 4 * 255 && p->back == PLANES) behind = quad_of(planes_of(back, w, h), x, y, w);
+        for (int i = 0; i < 4; ++i) out.y[i] = mixed(front.y[i], behind.y[i], a[i]);
         out.u = mixed(front.u, behind.u, share);
         out.v = mixed(front.v, behind.v, share);
     }
     const Planes to = planes_of(done, w, h);
-    for (int i = 0; i < 2; ++i) ((uchar2*)(to.y + (2 * y + i) * w))[x] = make_uchar2(out.y[i][0], out.y[i][1]);
+    uchar2* target = (uchar2*)(to.y + 2 * y * w);
+    target[x] = make_uchar2(out.y[0], out.y[1]);
+    target[w / 2 + x] = make_uchar2(out.y[2], out.y[3]);
     to.u[y * (w / 2) + x] = out.u;
     to.v[y * (w / 2) + x] = out.v;
 }

@@ -60,6 +60,14 @@ def test_a_slower_output_skips_pictures_and_a_faster_one_repeats_them() -> None:
         assert values(clip, [n * STEP_NS // 2 for n in range(6)]) == [10, 10, 20, 20, 30, 30]
 
 
+@pytest.mark.parametrize("skipped", range(1, 9))
+def test_another_picture_is_another_tuple_and_the_same_one_is_the_same(skipped: int) -> None:
+    with Moving(lambda: Greys(25), PLATE, Fit.COVER, wait=True) as clip:
+        shown = [clip.planes_at(n * STEP_NS // 2 * skipped) for n in range(8)]
+    assert all(a is not b for a, b in zip(shown, shown[2:], strict=False))  # though its memory may be the same
+    assert skipped > 1 or all(a is b for a, b in zip(shown[::2], shown[1::2], strict=True))
+
+
 def test_live_never_waits_for_a_slow_decoder() -> None:
     go_on = threading.Event()
 

@@ -79,6 +79,13 @@ def test_every_format_that_comes_in_shows_the_same_picture(make: Callable[[Plane
     assert np.abs(rgb_of(frame) - gradient())[2:-2, 2:-2].max() <= 8  # chroma of 2x2 blocks, and JPEG
 
 
+@pytest.mark.parametrize(("sample", "wanted"), [(0, 0), (16, 0), (235, 255), (255, 255)])
+def test_what_is_below_black_or_above_white_is_black_or_white_in_the_full_range(sample: int, wanted: int) -> None:
+    planes = tuple(np.full(shape, sample, np.uint8) for shape in ((48, 64), (24, 32), (24, 32)))
+    frame = HostCanvas(SIZE, color=JPEG).take(Frame(planes, PixelFormat.I420, SIZE))
+    assert (frame.planes[0] == wanted).all()
+
+
 def test_take_copies_so_that_the_camera_may_have_its_buffer_back() -> None:
     raw = as_yuyv(gradient())
     frame = HostCanvas(SIZE).take(raw)

@@ -35,7 +35,9 @@ def test_planes_may_lie_in_given_memory() -> None:
     for plane, sample in zip(planes, (1, 2, 3), strict=True):
         plane[:] = sample
     assert bytes(memory) == b"\1" * 24 + b"\2" * 6 + b"\3" * 6 + b"\t\t"
-    assert all(plane.base is planes[0].base and plane.base.shape == (6, 6) for plane in planes if plane.base is not None)
+    assert all(
+        plane.base is planes[0].base and plane.base.shape == (6, 6) for plane in planes if plane.base is not None
+    )
 
 
 @pytest.mark.parametrize("size", [Size(5, 4), Size(4, 5)])
