@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from bgcamd.canvas.cuda import CudaCanvas, DeviceFrame
+from bgcamd.canvas.cuda.canvas import CudaCanvas, DeviceFrame
 from bgcamd.cuda.gpu import DeviceArray, Graph, Pinned
 from bgcamd.frame import Engine, Frame
 from bgcamd.pipeline import Pipeline

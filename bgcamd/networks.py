@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from bgcamd.canvas.cuda import CudaCanvas
+from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cuda.driver import Driver
 from bgcamd.cuda.gpu import Gpu
@@ -25,8 +25,8 @@ from bgcamd.matting.engines import Choice, Reason, Way, as_error, find_ways, in_
 from bgcamd.matting.manifest import Manifest, find_manifest
 from bgcamd.matting.onnx_engine import OnnxEngine
 from bgcamd.matting.store import check_model
-from bgcamd.matting.trt_plans import NotBuiltError
-from bgcamd.matting.trt_runtime import title
+from bgcamd.matting.tensorrt.plans import NotBuiltError
+from bgcamd.matting.tensorrt.runtime import title
 from bgcamd.pipeline import Pipeline
 from bgcamd.scene import Blur, PreparedScene, Scene
 from bgcamd.service.model import Model, Progress

@@ -93,7 +93,10 @@ class Backdrop(Protocol):
         """What is wrong with it, for ``status``; "" for nothing."""
 
     def planes_at(self, time_ns: int) -> tuple[Plane, ...]:
-        """The planes to show at this time of the output; the backdrop's memory, valid until the next call."""
+        """The planes to show at this time of the output: the backdrop's memory, valid until the next call.
+
+        Another picture comes in another tuple, the same one in the same.
+        """
 
     def close(self) -> None:
         """Free what it holds (a decoder, a thread); called exactly once, when no longer shown."""

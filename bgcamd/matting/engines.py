@@ -14,12 +14,12 @@ from bgcamd.errors import DeviceError, EngineError
 from bgcamd.frame import Engine, Size
 from bgcamd.matting.manifest import Manifest
 from bgcamd.matting.onnx_engine import OnnxEngine
-from bgcamd.matting.staged import Staged
 from bgcamd.matting.store import check_model
-from bgcamd.matting.tensorrt import TensorRtEngine
-from bgcamd.matting.trt_build import Progress
-from bgcamd.matting.trt_plans import Plans
-from bgcamd.matting.trt_runtime import RUNTIMES, RuntimeName, TensorRt, package_hint, probe, title
+from bgcamd.matting.tensorrt.build import Progress
+from bgcamd.matting.tensorrt.engine import TensorRtEngine
+from bgcamd.matting.tensorrt.plans import Plans
+from bgcamd.matting.tensorrt.runtime import RUNTIMES, RuntimeName, TensorRt, package_hint, probe, title
+from bgcamd.matting.tensorrt.staged import Staged
 
 Choice = Literal["auto", "cpu", "tensorrt", "tensorrt-rtx"]
 USUAL = Size(1280, 720)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgcamd.canvas.background import Still
-from bgcamd.canvas.cuda import CudaCanvas
+from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import EngineError, SourceError, UsageError

@@ -13,7 +13,7 @@ import pytest
 from camera_frames import Camera
 
 from bgcamd.canvas.background import Still
-from bgcamd.canvas.cuda import CudaCanvas
+from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cuda.driver import Card
 from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler

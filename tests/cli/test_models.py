@@ -23,7 +23,7 @@ from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import EngineError, ModelError
 from bgcamd.matting import engines
-from bgcamd.matting.fake_trt import FakeTrt
+from bgcamd.matting.tensorrt.fake import FakeTrt
 
 MANIFEST = """
 name = "tiny"

@@ -16,7 +16,7 @@ from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import EngineError
 from bgcamd.frame import Size
 from bgcamd.matting.manifest import Manifest
-from bgcamd.matting.tensorrt import TensorRtEngine
+from bgcamd.matting.tensorrt.engine import TensorRtEngine
 
 MODULE = "tensorrt_lean"
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from bgcamd.canvas.background import Still
-from bgcamd.canvas.cuda import CudaCanvas
+from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.graphs import GraphPipeline
 from bgcamd.pipeline import Pipeline

@@ -111,7 +111,7 @@ def build_and_run(name: Literal["tensorrt", "tensorrt-rtx"]) -> None:
     from bgcamd.cuda.gpu import Gpu
     from bgcamd.matting.engines import open_gpu_engine
     from bgcamd.matting.manifest import find_manifest
-    from bgcamd.matting.trt_runtime import probe
+    from bgcamd.matting.tensorrt.runtime import probe
 
     before = time.monotonic()
     with (
@@ -225,7 +225,7 @@ def _lay_out_for_8() -> None:
     network = plan.with_suffix(".onnx")
     os.environ |= {"BGCAMD_PROBE_MODEL": str(network), "BGCAMD_PROBE_PLAN": str(plan)}
     try:
-        from bgcamd.matting.fixed import fixed_network
+        from bgcamd.matting.tensorrt.fixed import fixed_network
 
         made = fixed_network(manifest, check_model(manifest), manifest.input.spec(SIZE).size, half=True)
     except (BgcamError, ImportError) as error:

@@ -19,7 +19,7 @@ from pipelines import Plain, scene_of
 from stand_in import StandIn
 from timing import Hold, Marks
 
-from bgcamd.canvas.cuda import CudaCanvas
+from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import EngineError
 from bgcamd.frame import Engine, Frame, Size

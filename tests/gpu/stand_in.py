@@ -9,8 +9,8 @@ from typing import Self
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import EngineError
 from bgcamd.frame import InputSpec, Matte, Size
-from bgcamd.matting.device_answer import DeviceAnswer
 from bgcamd.matting.manifest import Manifest
+from bgcamd.matting.tensorrt.answer import DeviceAnswer
 
 
 class StandIn:

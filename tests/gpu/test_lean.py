@@ -13,11 +13,11 @@ from bgcamd.cuda.fake import FakeDriver
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import EngineError
 from bgcamd.frame import Size
-from bgcamd.matting.fake_trt import FakeTrt
 from bgcamd.matting.manifest import Manifest, find_manifest
-from bgcamd.matting.plan_cache import PlanCache
-from bgcamd.matting.trt_plans import Plans
-from bgcamd.matting.trt_runtime import TensorRt
+from bgcamd.matting.tensorrt.cache import PlanCache
+from bgcamd.matting.tensorrt.fake import FakeTrt
+from bgcamd.matting.tensorrt.plans import Plans
+from bgcamd.matting.tensorrt.runtime import TensorRt
 
 SIZE = Size(1280, 720)
 

@@ -17,7 +17,7 @@ from pictures import sent
 from pipelines import Plain, scene_of
 from stand_in import StandIn
 
-from bgcamd.canvas.cuda import CudaCanvas
+from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.frame import Frame, Size
 from bgcamd.graphs import GraphPipeline

@@ -26,7 +26,7 @@ from bgcamd.errors import EngineError
 from bgcamd.frame import BT601, PixelFormat, Size
 from bgcamd.graphs import GraphPipeline
 from bgcamd.matting.engines import find_ways
-from bgcamd.matting.fake_trt import FakeTrt
+from bgcamd.matting.tensorrt.fake import FakeTrt
 from bgcamd.networks import Networks
 from bgcamd.scene import Blur, Colour, PreparedScene, Scene
 from bgcamd.service.daemon import Daemon

@@ -16,8 +16,8 @@ from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import EngineError
 from bgcamd.matting.answer import alpha_of
-from bgcamd.matting.device_answer import SOURCE, DeviceAnswer
 from bgcamd.matting.manifest import Output
+from bgcamd.matting.tensorrt.answer import SOURCE, DeviceAnswer
 
 ACTIVATIONS = ["none", "sigmoid", "softmax"]
 NO_NUMBERS = [np.nan, np.inf, -np.inf]

@@ -18,9 +18,9 @@ from bgcamd.errors import DeviceError, EngineError, ModelError
 from bgcamd.frame import Size
 from bgcamd.matting import engines
 from bgcamd.matting.engines import as_error, find_ways, in_words, is_built, open_engine, open_gpu_engine
-from bgcamd.matting.fake_trt import FakeTrt
 from bgcamd.matting.manifest import Input, Manifest, find_manifest
-from bgcamd.matting.trt_plans import NotBuiltError
+from bgcamd.matting.tensorrt.fake import FakeTrt
+from bgcamd.matting.tensorrt.plans import NotBuiltError
 
 FRAME = Size(1280, 720)
 RTX = Card("GeForce", (8, 9), integrated=False)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bgcamd.frame import Size
-from bgcamd.matting.plan_cache import PlanCache, PlanKey
+from bgcamd.matting.tensorrt.cache import PlanCache, PlanKey
 
 KEY = PlanKey(
     model="rvm",
@@ -161,7 +161,7 @@ class TestFolderThatCannotBeWritten:
 BUILDER = """
 import sys, time
 from pathlib import Path
-from bgcamd.matting.plan_cache import PlanCache
+from bgcamd.matting.tensorrt.cache import PlanCache
 sys.path.insert(0, {here!r})
 from test_plan_cache import KEY
 folder, me = Path({folder!r}), sys.argv[1]

@@ -19,14 +19,14 @@ from bgcamd.cuda.fake import FakeDriver, fake_compiler
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import DeviceError, EngineError
 from bgcamd.frame import Matte, Size
-from bgcamd.matting.fake_trt import FakeTrt
 from bgcamd.matting.manifest import Manifest, find_manifest
 from bgcamd.matting.onnx_engine import OnnxEngine
-from bgcamd.matting.plan_cache import PlanCache
-from bgcamd.matting.staged import Staged
-from bgcamd.matting.tensorrt import TensorRtEngine
-from bgcamd.matting.trt_plans import NotBuiltError, Plans
-from bgcamd.matting.trt_runtime import TensorRt
+from bgcamd.matting.tensorrt.cache import PlanCache
+from bgcamd.matting.tensorrt.engine import TensorRtEngine
+from bgcamd.matting.tensorrt.fake import FakeTrt
+from bgcamd.matting.tensorrt.plans import NotBuiltError, Plans
+from bgcamd.matting.tensorrt.runtime import TensorRt
+from bgcamd.matting.tensorrt.staged import Staged
 
 FRAME = Size(1280, 720)
 Fetched = Callable[[Manifest], Manifest]

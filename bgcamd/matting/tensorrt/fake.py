@@ -16,7 +16,7 @@ from collections import Counter
 from typing import Any
 
 from bgcamd.cuda.fake import FakeDriver
-from bgcamd.matting.fake_trt_run import Loader, Severity
+from bgcamd.matting.tensorrt.fake_run import Loader, Severity
 
 _MAGIC = b"fake plan of "
 

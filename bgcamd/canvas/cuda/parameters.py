@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bgcamd.canvas.blur import coarse, steps
 from bgcamd.canvas.color import Matrix, solid, yuv_to_rgb, yuv_to_yuv
-from bgcamd.canvas.cuda_memory import Arrays, Staging
+from bgcamd.canvas.cuda.memory import Arrays, Staging
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.frame import Color, InputSpec, Size
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bgcamd.canvas.cuda_memory import Arrays, Staging
-from bgcamd.canvas.cuda_parameters import Parameters
+from bgcamd.canvas.cuda.memory import Arrays, Staging
+from bgcamd.canvas.cuda.parameters import Parameters
 from bgcamd.canvas.planes import new_planes
 from bgcamd.canvas.taking import Taker
 from bgcamd.cuda.gpu import DeviceArray, Gpu, Int, Kernels, grid_over

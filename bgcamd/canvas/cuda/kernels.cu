@@ -1,4 +1,4 @@
-// The kernels of the CUDA canvas (cuda.py), in the order of a frame's work. A picture is I420 in one block: Y, U, V.
+// The kernels of the CUDA canvas (canvas.py), in the order of a frame's work. A picture is I420 in one block: Y, U, V.
 //
 //     raw ───────────▶ take_yuyv, take_nv12, take_i420 ───────────────────────────▶ picture
 //     picture ───────▶ shrink ▶ (by_peak) ────────────────────────▶ tensor, seen     tensor ▶ network ▶ matte
@@ -22,7 +22,7 @@ struct Chain {  // how a plane is shrunk for the blur: sizes, from its own (0) t
     int steps, width[12], height[12];
 };
 
-struct Parameters {  // written by cuda_parameters.py, field by field
+struct Parameters {  // written by parameters.py, field by field
     // take: what the raw samples mean is not what the picture's do
     int recolor;                           // one of the next three
     int recolor_matrix[12];                // of 1/1024
@@ -41,7 +41,7 @@ struct Parameters {  // written by cuda_parameters.py, field by field
     int radius;
     float weights[11];                     // of the Gaussian, from its centre
 };
-static_assert(sizeof(Parameters) == 4 * 113, "cuda_parameters.py knows it of this size");
+static_assert(sizeof(Parameters) == 4 * 113, "parameters.py knows it of this size");
 
 enum Recolor { SAME, RANGE, MATRIX };
 enum Back { PLANES, ROOM, MATTE };  // given planes; the picture itself, blurred; the alpha alone, as grey

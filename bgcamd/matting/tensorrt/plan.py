@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import DeviceError
-from bgcamd.matting.trt_runtime import TensorRt
+from bgcamd.matting.tensorrt.runtime import TensorRt
 
 _TYPES: dict[str, DTypeLike] = {"FLOAT": np.float32, "HALF": np.float16}
 

@@ -10,11 +10,11 @@ from typing import Self
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import DeviceError, EngineError
 from bgcamd.frame import InputSpec, Matte, Size
-from bgcamd.matting.device_answer import DeviceAnswer
 from bgcamd.matting.signature import Misfit, planes
-from bgcamd.matting.trt_build import Progress
-from bgcamd.matting.trt_plan import LoadedPlan, UnfitError
-from bgcamd.matting.trt_plans import Plans
+from bgcamd.matting.tensorrt.answer import DeviceAnswer
+from bgcamd.matting.tensorrt.build import Progress
+from bgcamd.matting.tensorrt.plan import LoadedPlan, UnfitError
+from bgcamd.matting.tensorrt.plans import Plans
 
 
 class TensorRtEngine:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import EngineError
 from bgcamd.frame import InputSpec, Matte, Size
-from bgcamd.matting.tensorrt import TensorRtEngine
+from bgcamd.matting.tensorrt.engine import TensorRtEngine
 
 
 class Staged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bgcamd.canvas.cuda_memory import Arrays
+from bgcamd.canvas.cuda.memory import Arrays
 from bgcamd.canvas.edges import filter_size
 from bgcamd.cuda.gpu import DeviceArray, Float, Int, Kernels, grid_over
 from bgcamd.frame import Matte, Size

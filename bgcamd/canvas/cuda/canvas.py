@@ -21,11 +21,11 @@ from typing import Self
 import numpy as np
 
 from bgcamd.canvas.background import Plate
-from bgcamd.canvas.cuda_edges import Edges
-from bgcamd.canvas.cuda_memory import Arrays, Staging, part
-from bgcamd.canvas.cuda_parameters import Parameters
-from bgcamd.canvas.cuda_room import Room
-from bgcamd.canvas.cuda_take import Intake
+from bgcamd.canvas.cuda.edges import Edges
+from bgcamd.canvas.cuda.memory import Arrays, Staging, part
+from bgcamd.canvas.cuda.parameters import Parameters
+from bgcamd.canvas.cuda.room import Room
+from bgcamd.canvas.cuda.take import Intake
 from bgcamd.canvas.planes import Planes, new_planes
 from bgcamd.cuda.gpu import DeviceArray, Gpu, Int, Pinned, grid_over
 from bgcamd.errors import DeviceError, EngineError

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime as ort
 
 if TYPE_CHECKING:
-    from bgcamd.matting.fake_trt import FakeTrt
+    from bgcamd.matting.tensorrt.fake import FakeTrt
 
 _SCRATCH = 4096
 _TYPES = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}

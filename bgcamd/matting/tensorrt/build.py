@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from bgcamd.cuda.driver import Card
 from bgcamd.errors import EngineError
-from bgcamd.matting.trt_runtime import TensorRt
+from bgcamd.matting.tensorrt.runtime import TensorRt
 
 Progress = Callable[[float | None, str], None]
 """Is told how far it is, 0..1 or None where that is not known, and what is being done; by whatever thread. What it

@@ -10,10 +10,10 @@ from bgcamd.cuda.driver import Driver
 from bgcamd.errors import EngineError
 from bgcamd.frame import Size
 from bgcamd.matting.manifest import Manifest
-from bgcamd.matting.plan_cache import PlanCache, PlanKey
 from bgcamd.matting.store import check_model
-from bgcamd.matting.trt_build import Built, Progress, build_plan
-from bgcamd.matting.trt_runtime import TensorRt
+from bgcamd.matting.tensorrt.build import Built, Progress, build_plan
+from bgcamd.matting.tensorrt.cache import PlanCache, PlanKey
+from bgcamd.matting.tensorrt.runtime import TensorRt
 
 
 class NotBuiltError(EngineError):
@@ -85,7 +85,7 @@ class Plans:
         self._cache.write(f"{self._key(size).name}.jit", compiled)
 
     def _build(self, size: Size, tell: Progress) -> bytes:
-        from bgcamd.matting.fixed import fixed_network  # noqa: PLC0415 - onnx takes 0.2 s, and only this needs it
+        from bgcamd.matting.tensorrt.fixed import fixed_network  # noqa: PLC0415 - onnx takes 0.2 s, and only this needs it
 
         tell(None, "preparing")
         model = fixed_network(self.manifest, self._file, size, half=self.half)

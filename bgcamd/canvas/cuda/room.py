@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bgcamd.canvas.blur import coarse
-from bgcamd.canvas.cuda_memory import Arrays
-from bgcamd.canvas.cuda_parameters import launches
+from bgcamd.canvas.cuda.memory import Arrays
+from bgcamd.canvas.cuda.parameters import launches
 from bgcamd.cuda.driver import Grid
 from bgcamd.cuda.gpu import DeviceArray, Int, Kernels, Pinned, grid_over
 from bgcamd.frame import Size

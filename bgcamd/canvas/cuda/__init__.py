@@ -1,0 +1,1 @@
+"""The canvas on an NVIDIA GPU: the same verbs, as kernels."""

@@ -1,0 +1,1 @@
+"""Networks run by TensorRT: made of one size and half precision, built, kept, run, and a fake that stands for it."""
