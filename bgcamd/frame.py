@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from bgcamd.scene import PreparedScene
+    from bgcamd.scene import Edge, PreparedScene
 
 Plane = NDArray[np.uint8]
 Tensor: TypeAlias = Any
@@ -33,6 +33,19 @@ class Size(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height}"
+
+
+class Region(NamedTuple):
+    """A rectangle of a frame, in pixels; all even, but for the end of a frame of an odd size."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+GLANCE = Size(160, 90)
+"""The size of the small alpha by which the person is followed, whatever the frame's aspect."""
 
 
 class PixelFormat(Enum):
@@ -243,15 +256,34 @@ class Canvas(Protocol):
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
         """Bring a source's frame, of any format and size, into the working planes; ``raw`` is released once copied."""
 
-    def shrink(self, frame: Frame, spec: InputSpec) -> Tensor:
+    def look(self, region: Region | None) -> None:
+        """Say what of the frames ``shrink`` shows the network from now on; None for all. Not part of recorded work."""
+
+    def shrink(self, frame: Frame, spec: InputSpec, *, mirrored: bool = False) -> Tensor:
         """Return what the network sees, (1, 3, h, w)."""
 
-    def refine(self, matte: Matte, frame: Frame) -> Tensor:
+    def keep(self, matte: Matte) -> None:
+        """Keep a matte, the answer to a mirrored look, so that ``refine`` joins it with the next one."""
+
+    def glance(self, matte: Matte) -> None:
+        """Add a matte, the answer to an unmirrored look, to what ``glanced`` will tell of this frame."""
+
+    def refine(self, matte: Matte, frame: Frame, edge: Edge) -> Tensor:
         """Return the alpha, uint8 (height, width), 255 = person, times the frame's own alpha if it has one.
 
-        ``matte`` is the network's answer to what ``shrink`` returned last, which may serve as a guide. Of one that
-        is not what it must be nothing is shown: EngineError, raised here or by ``give``.
+        ``matte`` is the network's answer to what ``shrink`` returned last, which may serve as a guide; beyond what
+        it looked at nobody is. What was seen is remembered from frame to frame, to be steady, until ``forget``. Of
+        a matte that is not what it must be nothing is shown: EngineError, raised here or by ``give``.
         """
+
+    def glanced(self) -> Plane:
+        """Return who was seen in the frame that was given last: uint8 of ``GLANCE``'s shape, the most of all glances.
+
+        Ours until the next frame.
+        """
+
+    def forget(self) -> None:
+        """The next frame has nothing to do with the last."""
 
     def compose(self, frame: Frame, alpha: Tensor, scene: PreparedScene) -> Frame:
         """Return the picture that viewers see."""
@@ -266,6 +298,10 @@ class Engine(_Closing, Protocol):
     @property
     def name(self) -> str:
         """Model and runtime, as in "selfie on cpu (onnxruntime 1.32.0)"."""
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is better shown the part of a frame that the person is in."""
 
     def fit(self, size: Size) -> InputSpec:
         """Choose the input for frames of ``size`` and forget the state. Not on the hot path."""

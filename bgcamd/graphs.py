@@ -37,20 +37,18 @@ class GraphPipeline(Pipeline):
             self.canvas.gpu.enter_thread()
             graph.close()
 
-    def _work(self, frame: Frame, scene: PreparedScene, passes: int) -> Frame:
-        if passes != 1:
-            return super()._work(frame, scene, passes)
+    def _work(self, frame: Frame, scene: PreparedScene) -> Frame:
         canvas = self.canvas
         canvas.dress(scene, frame.captured_ns)
         if self._graph is not None and self._done is not None:
             with self.stats.stage("infer"):
                 self._graph.launch()
             return DeviceFrame(self._done, frame, canvas.size, canvas.color)
-        done = super()._work(frame, scene, passes)  # TensorRT wants to run once before it is recorded
+        done = super()._work(frame, scene)  # TensorRT wants to run once before it is recorded
         if isinstance(done, DeviceFrame):
             self._done = done.block
             self._graph = canvas.gpu.record(lambda: self._again(frame, scene))
         return done
 
     def _again(self, frame: Frame, scene: PreparedScene) -> None:
-        super()._work(frame, scene, 1)
+        super()._work(frame, scene)

@@ -73,6 +73,24 @@ Background = Keep | Remove | Alpha | Blur | Colour | Picture | Clip
 
 
 @dataclass(frozen=True)
+class Edge:
+    """How the person's outline is drawn.
+
+    feather: 0..100, how much softer; 100 blurs it over 3 % of the picture's height.
+    shift: -100..100, how far outward (or inward); 100 is 3 % of the picture's height.
+    threshold: 1..99, how sure the network must be that something is the person, in percent.
+    smooth: 0..100, how steady in time where nothing moves; 0 takes each frame for itself.
+    light_wrap: 0..100, how much light of the new background falls on the outline.
+    """
+
+    feather: int = 0
+    shift: int = 0
+    threshold: int = 50
+    smooth: int = 70
+    light_wrap: int = 0
+
+
+@dataclass(frozen=True)
 class Scene:
     """Everything that ``bgcam set`` can change about the picture.
 
@@ -83,6 +101,7 @@ class Scene:
     background: Background = field(default_factory=Blur)
     fit: Fit = Fit.COVER
     mirror: bool = False
+    edge: Edge = field(default_factory=Edge)
 
 
 class Backdrop(Protocol):

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-STAGES = ("take", "shrink", "infer", "refine", "compose", "give")
+STAGES = ("take", "look", "shrink", "infer", "refine", "compose", "give")
+"""look: what the network is shown besides, the frame in a mirror, or all of it now and then."""
 _KEPT = 300  # samples: ten seconds at 30 frames per second
 
 
@@ -57,9 +58,8 @@ class Stats:
         return {"p50": _percentile(self._age, 50), "p95": _percentile(self._age, 95)}
 
     def cpu_ms(self, stage: str) -> float:
-        """The mean CPU time of one stage, ms; 0 where nothing was measured."""
-        samples = tuple(self._cpu[stage])
-        return sum(samples) / len(samples) / 1e6 if samples else 0.0
+        """The CPU time of one stage over all samples that are held, ms."""
+        return sum(tuple(self._cpu[stage])) / 1e6
 
     def stages(self) -> dict[str, dict[str, float]]:
         """Per stage: wall_p50, wall_p95 and cpu_p50, ms; 0 where nothing was measured."""

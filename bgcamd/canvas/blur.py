@@ -30,7 +30,7 @@ class RoomBlur:
         room = _room(alpha, size)
         weight = cv2.GaussianBlur(room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
         for plane, out in zip(planes, self._out, strict=True):
-            total = cv2.GaussianBlur(_small(plane, size) * room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+            total = cv2.GaussianBlur(shrunk(plane, size) * room, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
             mean = cv2.convertScaleAbs(cv2.divide(total, weight))
             cv2.resize(mean, plane.shape[::-1], dst=out, interpolation=cv2.INTER_LINEAR)
         return self._out
@@ -57,12 +57,13 @@ def steps(start: Size, end: Size) -> list[Size]:
 
 def _room(alpha: Plane, size: Size) -> NDArray[np.float32]:
     """float32 (h, w), almost 0 on the person and a little around, 1 in the room."""
-    person = cv2.dilate(_small(alpha, size), np.ones((3, 3), np.uint8)).astype(np.float32)
+    person = cv2.dilate(shrunk(alpha, size), np.ones((3, 3), np.uint8)).astype(np.float32)
     room: NDArray[np.float32] = np.maximum(1 - person / np.float32(255), np.float32(1e-3))
     return room
 
 
-def _small(plane: Plane, size: Size) -> Plane:
+def shrunk(plane: Plane, size: Size) -> Plane:
+    """Shrink a plane to ``size``, without aliasing."""
     for step in steps(Size(plane.shape[1], plane.shape[0]), size):
         plane = cv2.resize(plane, step, interpolation=cv2.INTER_LINEAR)
     return plane

@@ -10,12 +10,13 @@ from bgcamd.canvas.background import Plate
 from bgcamd.canvas.blend import Blender
 from bgcamd.canvas.blur import RoomBlur
 from bgcamd.canvas.color import solid, yuv_to_rgb
-from bgcamd.canvas.edges import Sharpener
+from bgcamd.canvas.edge_colour import EdgeColour
+from bgcamd.canvas.outline import Outline, small_of_frame
 from bgcamd.canvas.planes import Planes, new_planes
 from bgcamd.canvas.taking import Taker
 from bgcamd.errors import EngineError
-from bgcamd.frame import BT601, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Size
-from bgcamd.scene import Alpha, Blur, Keep, PreparedScene, Remove
+from bgcamd.frame import BT601, GLANCE, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Region, Size
+from bgcamd.scene import Alpha, Blur, Edge, Keep, PreparedScene, Remove
 
 _MARGIN = 5  # pixels of the room that stay round the person, so that a lossy codec does not darken the edge
 
@@ -34,6 +35,7 @@ class HostCanvas:
     Attributes
     ----------
     plate: the shape that backgrounds and cards for this canvas are brought into.
+    colours_edges: whether soft pixels get the person's own colour, without the old room's; costs a third of compose.
     """
 
     def __init__(
@@ -46,13 +48,17 @@ class HostCanvas:
     ) -> None:
         self.size, self.format, self.color, self.holds_alpha = size, format, color, holds_alpha
         self.plate = Plate(size, format, color)
+        self.colours_edges = True
         self._taker = Taker(size, format, color)
         self._taken = new_planes(format, size)
         self._done = new_planes(format, size)
         self._alpha = np.zeros((size.height, size.width), np.uint8)
         self._blender = Blender(self._taken)
+        self._edge_colour = EdgeColour(self._taken)
         self._blur: RoomBlur | None = None  # laid out when first needed, as is
-        self._sharpener: Sharpener | None = None
+        self._outline = Outline(size)
+        self._region = Region(0, 0, *size)
+        self._glance = np.zeros((GLANCE.height, GLANCE.width), np.uint8)
         self._input = np.zeros((1, 3, 0, 0), np.float32)
         self._seen = np.zeros((0, 0, 3), np.uint8)  # the network's input as a packed RGB picture
 
@@ -63,6 +69,7 @@ class HostCanvas:
 
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
         """See ``frame.Canvas``. Raises SourceError for a damaged frame, which is released, too."""
+        self._glance.fill(0)
         try:
             alpha = self._taker.take(raw, self._taken, mirror=mirror)
             return self._like(raw, self._taken, alpha)
@@ -80,9 +87,15 @@ class HostCanvas:
             sequence=raw.sequence,
         )
 
-    def shrink(self, frame: Frame, spec: InputSpec) -> NDArray[np.float32]:
+    def look(self, region: Region | None) -> None:
+        """See ``frame.Canvas``."""
+        self._region = region or Region(0, 0, *self.size)
+
+    def shrink(self, frame: Frame, spec: InputSpec, *, mirrored: bool = False) -> NDArray[np.float32]:
         """See ``frame.Canvas``. Bilinear from the full size: the networks were trained on such pictures."""
-        small = [cv2.resize(plane, spec.size, interpolation=cv2.INTER_LINEAR) for plane in frame.planes]
+        small = [cv2.resize(self._seen_of(plane), spec.size, interpolation=cv2.INTER_LINEAR) for plane in frame.planes]
+        if mirrored:
+            small = [cv2.flip(plane, 1) for plane in small]
         if frame.format is PixelFormat.I420:
             self._seen = cv2.transform(cv2.merge(small), yuv_to_rgb(frame.color))
             small = list(cv2.split(self._seen))
@@ -98,24 +111,42 @@ class HostCanvas:
                 out -= np.float32(mean / std)
         return self._input
 
-    def refine(self, matte: Matte, frame: Frame) -> Plane:
-        """See ``frame.Canvas``. A soft matte is brought onto the edges of what ``shrink`` last gave, then bilinear."""
-        if not _valid(matte.alpha):
-            raise EngineError("the network gave no valid matte")
-        if matte.softness > 1 and matte.alpha.shape == self._seen.shape[:2]:
-            small = self._sharpener_for(matte.alpha).sharpened(matte.alpha, self._seen, matte.softness)
+    def _seen_of(self, plane: Plane) -> Plane:
+        """The region's part of a plane, which may be of half the size."""
+        region, half = self._region, self.size.height // len(plane)
+        top, left = region.top // half, region.left // half
+        return plane[top : top + region.height // half, left : left + region.width // half]
+
+    def keep(self, matte: Matte) -> None:
+        """See ``frame.Canvas``."""
+        _check(matte.alpha)
+        self._outline.keep(matte.alpha)
+
+    def glance(self, matte: Matte) -> None:
+        """See ``frame.Canvas``."""
+        np.maximum(self._glance, small_of_frame(matte.alpha, self._region, self.size), out=self._glance)
+
+    def glanced(self) -> Plane:
+        """See ``frame.Canvas``."""
+        return self._glance
+
+    def forget(self) -> None:
+        """See ``frame.Canvas``."""
+        self._outline.forget()
+
+    def refine(self, matte: Matte, frame: Frame, edge: Edge) -> Plane:
+        """See ``frame.Canvas``. Everything is done at the matte's size; then it is enlarged, bilinear."""
+        _check(matte.alpha)
+        small, region = self._outline.drawn(matte, self._seen, self._region, edge), self._region
+        if (region.width, region.height) == self.size:
+            cv2.resize(small, self.size, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
         else:
-            small = cv2.convertScaleAbs(matte.alpha, alpha=255)
-        cv2.resize(small, self.size, dst=self._alpha, interpolation=cv2.INTER_LINEAR)
+            self._alpha.fill(0)
+            part = self._alpha[region.top : region.top + region.height, region.left : region.left + region.width]
+            part[:] = cv2.resize(small, (region.width, region.height), interpolation=cv2.INTER_LINEAR)
         if frame.alpha is not None:
             cv2.multiply(self._alpha, frame.alpha, dst=self._alpha, scale=1 / 255)
         return self._alpha
-
-    def _sharpener_for(self, alpha: NDArray[np.float32]) -> Sharpener:
-        size = Size(alpha.shape[1], alpha.shape[0])
-        if self._sharpener is None or self._sharpener.size != size:
-            self._sharpener = Sharpener(size)
-        return self._sharpener
 
     def compose(self, frame: Frame, alpha: Plane, scene: PreparedScene) -> Frame:
         """See ``frame.Canvas``."""
@@ -133,7 +164,9 @@ class HostCanvas:
                 if scene.backdrop is None:
                     raise TypeError(f"{scene.scene.background} was not prepared")
                 back = scene.backdrop.planes_at(frame.captured_ns)
-        self._blender.over(frame.planes, alpha, back, self._done)
+        wrap = scene.scene.edge.light_wrap
+        between = self._edge_colour.between(frame.planes, alpha, back, wrap) if self.colours_edges else None
+        self._blender.over(frame.planes, alpha, back, self._done, between)
         return self._like(frame, self._done, None)
 
     def _cut_out(self, frame: Frame, alpha: Plane) -> Frame:
@@ -160,9 +193,10 @@ class HostCanvas:
         return done
 
 
-def _valid(alpha: NDArray[np.float32]) -> bool:
-    """Whether it is what ``Matte`` promises: what it is not would show the room, or the matte of another frame."""
-    return alpha.ndim == 2 and alpha.size > 0 and bool(alpha.min() >= 0 and alpha.max() <= 1)  # NaN is neither
+def _check(alpha: NDArray[np.float32]) -> None:
+    """Refuse what is not what ``Matte`` promises: it would show the room, or the matte of another frame."""
+    if not (alpha.ndim == 2 and alpha.size > 0 and bool(alpha.min() >= 0 and alpha.max() <= 1)):  # NaN is neither
+        raise EngineError("the network gave no valid matte")
 
 
 def _scale(spec: InputSpec, planes: list[Plane]) -> float:

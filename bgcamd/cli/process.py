@@ -103,7 +103,7 @@ class Studio:
         """Return the result for one frame, valid until the next call."""
         pipeline, scene = self._fitting(fit_to(None, frame.size) if self._format is PixelFormat.I420 else frame.size)
         if self._still:
-            self._engine.reset()
+            pipeline.forget()
         return pipeline.run(frame, scene, passes=self._passes)
 
     def _fitting(self, size: Size) -> tuple[Pipeline, PreparedScene]:
@@ -111,7 +111,8 @@ class Studio:
             self.close()
             canvas = HostCanvas(size, self._format, color=self._color, holds_alpha=self._alpha)
             scene = prepare(self._scene, canvas.plate, holds_alpha=self._alpha, wait=True)
-            self._ready = Pipeline(canvas, self._engine), scene
+            looks = 2 if self._still and self._engine.follows else 1
+            self._ready = Pipeline(canvas, self._engine, looks=looks), scene
         return self._ready
 
 

@@ -180,7 +180,7 @@ class LiveLoop:
     def _forget(self) -> None:
         """What a recurrent network remembers will have nothing to do with the next frame."""
         try:
-            self.pipeline.engine.reset()
+            self.pipeline.forget()
         except DeviceError as error:
             self.on_device_error(self.pipeline, error)
 

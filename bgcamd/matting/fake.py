@@ -39,6 +39,7 @@ class FakeEngine:
     ----------
     size: of its input and its matte; the frame is stretched to it.
     foreground: also return the tensor itself as the person's own colour.
+    follows: see ``frame.Engine``.
 
     Attributes
     ----------
@@ -51,10 +52,10 @@ class FakeEngine:
     closed: whether the context was left.
     """
 
-    def __init__(self, size: Size = _SIZE, *, foreground: bool = False) -> None:
+    def __init__(self, size: Size = _SIZE, *, foreground: bool = False, follows: bool = False) -> None:
         self._spec = InputSpec(size)
         self._alpha = np.zeros((size.height, size.width), np.float32)
-        self._foreground = foreground
+        self._foreground, self.follows = foreground, follows
         self.fault: Fault | None = None
         self.passes = 0
         self.total = 0

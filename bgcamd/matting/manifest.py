@@ -34,6 +34,8 @@ class Input:
         picture's largest sample.
     mean, std: per channel, applied after ``scale``: (x - mean) / std.
     order: of the channels; mean and std are in the same.
+    follow: show the part of the frame that the person is in, not all of it; for networks of one size, without states,
+        that look for people.
     constants: further inputs, each of shape (1,), that never change.
     """
 
@@ -45,6 +47,7 @@ class Input:
     mean: Triple = (0.0, 0.0, 0.0)
     std: Triple = (1.0, 1.0, 1.0)
     order: Literal["rgb", "bgr"] = "rgb"
+    follow: bool = False
     constants: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,7 +128,7 @@ class Manifest:
     name: as in ``--model NAME``.
     title, licence: for people; ``notice`` is said when it is fetched.
     asset: where the weights come from, or ``file``: where they are (in TOML relative to the manifest).
-    still_passes: how often a still is shown to a recurrent network until its state has settled.
+    still_passes: how often a still is shown, until a network's state has settled, or it is known where to look.
     """
 
     name: str
@@ -142,6 +145,8 @@ class Manifest:
     still_passes: int = 1
 
     def __post_init__(self) -> None:
+        if self.input.follow and self.states:
+            raise ValueError("input.follow is not for recurrent networks: their states are of one place")
         if not self.name or not set(self.name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_."):
             raise ValueError("name must be of a-z, 0-9, '-', '_' and '.'")
         if (self.asset is None) == (self.file is None):

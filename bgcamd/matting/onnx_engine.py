@@ -48,6 +48,11 @@ class OnnxEngine:
         """Model and runtime, as in "selfie on cpu (onnxruntime 1.32.0)"."""
         return self._name
 
+    @property
+    def follows(self) -> bool:
+        """See ``frame.Engine``."""
+        return self._manifest.input.follow
+
     def __enter__(self) -> Self:
         return self
 

@@ -45,6 +45,11 @@ class TensorRtEngine:
         precision = "fp16" if self._plans.half else "fp32"
         return f"{self._manifest.name} on {self._gpu.card.name} ({self._plans.runtime}, {precision})"
 
+    @property
+    def follows(self) -> bool:
+        """See ``frame.Engine``."""
+        return self._manifest.input.follow
+
     def __enter__(self) -> Self:
         return self
 

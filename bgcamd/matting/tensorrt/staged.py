@@ -34,6 +34,11 @@ class Staged:
         """Model, card and runtime."""
         return self._engine.name
 
+    @property
+    def follows(self) -> bool:
+        """See ``frame.Engine``."""
+        return self._engine.follows
+
     def __enter__(self) -> Self:
         return self
 

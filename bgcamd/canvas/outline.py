@@ -1,0 +1,114 @@
+"""From a network's matte to a small alpha: of two looks, steady, on the picture's edges, as the user wants it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bgcamd.canvas.edges import Sharpener
+from bgcamd.canvas.steady import Steady
+from bgcamd.frame import GLANCE, Matte, Plane, Region, Size
+from bgcamd.scene import Edge
+
+Map = NDArray[np.float32]
+
+_AGREED = 0.75  # how much of two looks' mean is their geometric mean, which drops what only one of them sees
+_REACH = 0.03  # of the picture's height: a feather, or a shift, of 100
+
+
+class Outline:
+    """Draws outlines for frames of one size; keeps its memory from frame to frame."""
+
+    def __init__(self, size: Size) -> None:
+        self._size = size
+        self._steady: Steady | None = None
+        self._sharpener: Sharpener | None = None
+        self._kept: Map | None = None
+
+    def forget(self) -> None:
+        """The next matte has nothing to do with the last."""
+        self._kept = None
+        if self._steady is not None:
+            self._steady.forget()
+
+    def keep(self, alpha: Map) -> None:
+        """Keep the answer to a mirrored look for the next ``drawn``."""
+        self._kept = cv2.flip(alpha, 1)
+
+    def drawn(self, matte: Matte, picture: Plane, region: Region, edge: Edge) -> Plane:
+        """Return the alpha, uint8 of the matte's shape, 255 = person; ours until the next call.
+
+        Parameters
+        ----------
+        picture: uint8 (h, w, 3), what the network saw.
+        region: of the frame that it saw.
+        """
+        alpha = self._joined(matte.alpha)
+        if alpha.shape != picture.shape[:2]:
+            return self._edged(cv2.convertScaleAbs(alpha, alpha=255), region, edge)
+        size = Size(alpha.shape[1], alpha.shape[0])
+        if self._steady is None or self._sharpener is None or self._steady.size != size:
+            self._steady, self._sharpener = Steady(size), Sharpener(size)
+        if edge.smooth:
+            alpha = self._steady.steadied(alpha, picture, region, edge.smooth)
+        if matte.softness > 1:
+            small = self._sharpener.sharpened(alpha, picture, matte.softness, edge.threshold / 100)
+        else:
+            small = cv2.convertScaleAbs(alpha, alpha=255)
+        return self._edged(small, region, edge)
+
+    def _joined(self, alpha: Map) -> Map:
+        kept, self._kept = self._kept, None
+        if kept is None or kept.shape != alpha.shape:
+            return alpha
+        both: Map = np.sqrt(alpha * kept) * np.float32(_AGREED) + (alpha + kept) * np.float32(0.5 - 0.5 * _AGREED)
+        return both
+
+    def _edged(self, small: Plane, region: Region, edge: Edge) -> Plane:
+        """Softer, further out or further in."""
+        if not edge.feather and not edge.shift:
+            return small
+        reach = _REACH * self._size.height
+        down, across = small.shape[0] / region.height, small.shape[1] / region.width  # matte's pixels for a frame's
+        if edge.shift:
+            sigma = max(abs(edge.shift) / 100 * reach, 1 / down)
+            small = cv2.LUT(_blurred(small, sigma * across, sigma * down), _moved(edge.shift > 0, sigma * down))
+        if edge.feather:
+            sigma = edge.feather / 100 * reach
+            small = _blurred(small, sigma * across, sigma * down)
+        return small
+
+
+def _blurred(small: Plane, across: float, down: float) -> Plane:
+    blurred: Plane = cv2.GaussianBlur(
+        small, (0, 0), max(across, 0.3), sigmaY=max(down, 0.3), borderType=cv2.BORDER_REPLICATE
+    )
+    return blurred
+
+
+@lru_cache(maxsize=16)
+def _moved(outward: bool, sigma: float) -> Plane:
+    """A table from a blurred edge to a sharp one, a sigma further out or in.
+
+    A step blurred by a Gaussian is Φ(x/σ): Φ(-1) = 0.159 at a sigma's distance, where its slope is φ(1)/σ = 0.242/σ.
+    The table's slope there gives an edge of two pixels.
+    """
+    middle, slope = (0.159 if outward else 0.841), sigma / (0.242 * 2)
+    steps = np.arange(256) / 255
+    table: Plane = np.clip(np.rint(255 * ((steps - middle) * max(slope, 1.0) + 0.5)), 0, 255).astype(np.uint8)
+    return table
+
+
+def small_of_frame(alpha: Map, region: Region, frame: Size) -> Plane:
+    """A matte of a region as a small alpha of the whole frame, of ``GLANCE``'s size; 0 outside."""
+    height, width = alpha.shape
+    across = frame.width / GLANCE.width * width / region.width
+    down = frame.height / GLANCE.height * height / region.height
+    left, top = -region.left * width / region.width, -region.top * height / region.height
+    matrix = np.array([[across, 0, left + 0.5 * across - 0.5], [0, down, top + 0.5 * down - 0.5]])
+    small = cv2.warpAffine(alpha, matrix, GLANCE, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    glance: Plane = cv2.convertScaleAbs(small, alpha=255)
+    return glance
