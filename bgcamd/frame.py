@@ -266,9 +266,9 @@ class Canvas(Protocol):
         """Keep a matte, the answer to a mirrored look, so that ``refine`` joins it with the next one."""
 
     def glance(self, matte: Matte) -> None:
-        """Add a matte, the answer to an unmirrored look, to what ``glanced`` will tell of this frame."""
+        """Add a matte, the answer to an unmirrored look, to what ``glanced`` will tell of this frame. As ``refine``."""
 
-    def refine(self, matte: Matte, frame: Frame, edge: Edge) -> Tensor:
+    def refine(self, matte: Matte, frame: Frame, edge: Edge = ...) -> Tensor:
         """Return the alpha, uint8 (height, width), 255 = person, times the frame's own alpha if it has one.
 
         ``matte`` is the network's answer to what ``shrink`` returned last, which may serve as a guide; beyond what
@@ -277,10 +277,7 @@ class Canvas(Protocol):
         """
 
     def glanced(self) -> Plane:
-        """Return who was seen in the frame that was given last: uint8 of ``GLANCE``'s shape, the most of all glances.
-
-        Ours until the next frame.
-        """
+        """Return who was seen in the frame given last: uint8 of ``GLANCE``'s shape, the most of all glances; ours."""
 
     def forget(self) -> None:
         """The next frame has nothing to do with the last."""

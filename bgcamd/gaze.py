@@ -20,6 +20,7 @@ _MARGIN = 0.10  # of the person's box, on every side
 _STRETCH = 1.5  # the crop is at most so much wider or higher than the network's input is
 _STILL = 0.04  # of the crop: as long as no side would move by more, none does
 _WHOLE = 0.80  # of the frame: a crop that is larger is not worth its flicker
+_SMALLEST = 64  # px, of a crop's side: the network sees no more of less
 _WIDE = 15  # every so many frames somebody may have come in
 
 
@@ -57,7 +58,7 @@ class Gaze:
         middle = (left + right) / 2
         grown = max(high, wide / _STRETCH)
         upper = top - _MARGIN * (bottom - top) - 0.7 * (grown - high)  # a lying box is more often cut off above
-        wide, high = min(max(wide, high / _STRETCH), width), min(grown, height)
+        wide, high = min(max(wide, high / _STRETCH, _SMALLEST), width), min(max(grown, _SMALLEST), height)
         if wide * high > _WHOLE * width * height:
             return None
         left, upper = min(max(middle - wide / 2, 0), width - wide), min(max(upper, 0), height - high)

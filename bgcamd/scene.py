@@ -90,6 +90,20 @@ class Edge:
     light_wrap: int = 0
 
 
+EDGE_RANGES = {
+    "feather": (0, 100),
+    "shift": (-100, 100),
+    "threshold": (1, 99),
+    "smooth": (0, 100),
+    "light_wrap": (0, 100),
+}
+"""The least and the most of each field of ``Edge``, for whoever reads one from outside."""
+
+
+USUAL_EDGE = Edge()
+"""What fits most pictures."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """Everything that ``bgcam set`` can change about the picture.
@@ -101,7 +115,7 @@ class Scene:
     background: Background = field(default_factory=Blur)
     fit: Fit = Fit.COVER
     mirror: bool = False
-    edge: Edge = field(default_factory=Edge)
+    edge: Edge = USUAL_EDGE
 
 
 class Backdrop(Protocol):

@@ -14,6 +14,7 @@ from bgcamd.frame import BT601, Frame, Matte, PixelFormat, Plane, Size
 from bgcamd.matting.fake import FakeEngine, Fault
 from bgcamd.pipeline import Pipeline, fit_to
 from bgcamd.scene import Blur, Colour, Keep, PreparedScene, Scene
+from bgcamd.stats import STAGES
 
 SIZE = Size(64, 48)
 GREEN = PreparedScene(Scene(Colour((0, 255, 0))), Still(Plate(SIZE, PixelFormat.RGBP, BT601).solid((0, 255, 0))))
@@ -116,7 +117,8 @@ def test_the_camera_has_its_buffer_back_whatever_happens(damaged: bool) -> None:
 def test_every_stage_is_timed() -> None:
     work = pipeline(FakeEngine())
     work.run(Frame((half_white(),), PixelFormat.RGB24, SIZE), GREEN)
-    assert all(times["wall_p50"] > 0 for times in work.stats.stages().values())
+    timed = {stage for stage, times in work.stats.stages().items() if times["wall_p50"] > 0}
+    assert timed == set(STAGES) - {"look"}
 
 
 @pytest.mark.parametrize(
@@ -127,3 +129,69 @@ def test_the_size_of_a_live_picture_is_the_cameras_own_with_even_sides(
     wanted: Size | None, natural: tuple[int, int], size: tuple[int, int]
 ) -> None:
     assert fit_to(wanted, Size(*natural)) == size
+
+
+class Onlooker(FakeEngine):
+    """Remembers the mean of every tensor that it was shown."""
+
+    def __init__(self, **kw: Any) -> None:
+        super().__init__(**kw)
+        self.shown: list[float] = []
+
+    def infer(self, tensor: Any) -> Matte:
+        self.shown.append(float(tensor.mean()))
+        return super().infer(tensor)
+
+
+BIG = Size(320, 240)
+BLUE = PreparedScene(Scene(Colour((0, 0, 255))), Still(Plate(BIG, PixelFormat.I420, BT601).solid((0, 0, 255))))
+
+
+def white_at(left: int) -> Frame:
+    """Black with a white person, as the fake network knows it, below on the left."""
+    picture = np.zeros((240, 320, 3), np.uint8)
+    picture[180:, left : left + 50] = 255
+    return Frame((picture,), PixelFormat.RGB24, BIG)
+
+
+class TestWhereTheNetworkLooks:
+    def shown(self, engine: Onlooker, frames: int, *, passes: int = 1, looks: int = 1) -> list[float]:
+        work = Pipeline(HostCanvas(BIG), engine, looks=looks)
+        for _ in range(frames):
+            work.run(white_at(20), BLUE, passes=passes)
+        return engine.shown
+
+    def test_is_where_the_person_was_for_one_that_follows(self) -> None:
+        first, second = self.shown(Onlooker(follows=True), 2)
+        assert second > 2 * first
+
+    def test_is_everywhere_for_one_that_does_not(self) -> None:
+        first, second = self.shown(Onlooker(), 2)
+        assert second == first
+
+    def test_is_the_whole_too_every_fifteenth_frame(self) -> None:
+        shown = self.shown(Onlooker(follows=True), 16)
+        assert len(shown) == 17
+        assert shown[14] == shown[0]
+
+    def test_is_found_out_within_one_still_that_is_passed_again(self) -> None:
+        first, *_, last = self.shown(Onlooker(follows=True), 1, passes=3)
+        assert last > 2 * first
+
+    def test_is_looked_at_twice_where_asked(self) -> None:
+        assert len(self.shown(Onlooker(), 3, looks=2)) == 6
+
+    def test_is_forgotten_when_the_picture_is_mirrored(self) -> None:
+        engine = Onlooker(follows=True)
+        work = Pipeline(HostCanvas(BIG), engine)
+        for mirror in (False, False, True):
+            work.run(white_at(20), PreparedScene(Scene(BLUE.scene.background, mirror=mirror), BLUE.backdrop))
+        assert engine.shown[2] == pytest.approx(engine.shown[0], rel=0.02)
+
+
+def test_the_person_stays_whole_while_the_crop_moves() -> None:
+    work = Pipeline(HostCanvas(BIG), FakeEngine(follows=True))
+    for left in range(20, 260, 8):
+        done = work.run(white_at(left), BLUE)
+        assert done.planes[0][190:, left + 8 : left + 42].min() > 200
+        assert done.planes[0][:150].max() < 60

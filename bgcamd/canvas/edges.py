@@ -35,7 +35,7 @@ class Sharpener:
         self._channels: list[Plane] = [np.empty((height, width), np.uint8) for _ in range(3)]
         self._steep, self._out = np.empty((height, width), np.float32), np.empty((height, width), np.uint8)
 
-    def sharpened(self, alpha: Map, picture: Plane, softness: float, middle: float = 0.5) -> Plane:
+    def sharpened(self, alpha: Map, picture: Plane, softness: float) -> Plane:
         """Return alpha with its outline on the edges of ``picture``: uint8 (h, w), 255 = person; ours, for one call.
 
         Parameters
@@ -44,10 +44,9 @@ class Sharpener:
         picture: uint8 (h, w, 3), what the network saw.
         softness: how many times wider than the true edge the network's is; the slope becomes that much steeper,
             before and after the filter.
-        middle: the alpha that becomes 1/2.
         """
         offset = 0.5 - 0.5 * softness  # of the line through (1/2, 1/2) with that slope
-        steep = cv2.addWeighted(alpha, softness, alpha, 0, 0.5 - middle * softness, dst=self._steep)
+        steep = cv2.addWeighted(alpha, softness, alpha, 0, offset, dst=self._steep)
         np.clip(steep, 0, 1, out=steep)
         rough = cv2.resize(steep, self._small, interpolation=cv2.INTER_LINEAR)
         guide = cv2.split(cv2.resize(picture, self._small, interpolation=cv2.INTER_LINEAR))

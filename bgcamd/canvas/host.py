@@ -16,7 +16,7 @@ from bgcamd.canvas.planes import Planes, new_planes
 from bgcamd.canvas.taking import Taker
 from bgcamd.errors import EngineError
 from bgcamd.frame import BT601, GLANCE, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Region, Size
-from bgcamd.scene import Alpha, Blur, Edge, Keep, PreparedScene, Remove
+from bgcamd.scene import USUAL_EDGE, Alpha, Blur, Edge, Keep, PreparedScene, Remove
 
 _MARGIN = 5  # pixels of the room that stay round the person, so that a lossy codec does not darken the edge
 
@@ -55,6 +55,7 @@ class HostCanvas:
         self._alpha = np.zeros((size.height, size.width), np.uint8)
         self._blender = Blender(self._taken)
         self._edge_colour = EdgeColour(self._taken)
+        self._straight: Planes = ()
         self._blur: RoomBlur | None = None  # laid out when first needed, as is
         self._outline = Outline(size)
         self._region = Region(0, 0, *size)
@@ -124,6 +125,7 @@ class HostCanvas:
 
     def glance(self, matte: Matte) -> None:
         """See ``frame.Canvas``."""
+        _check(matte.alpha)
         np.maximum(self._glance, small_of_frame(matte.alpha, self._region, self.size), out=self._glance)
 
     def glanced(self) -> Plane:
@@ -134,7 +136,7 @@ class HostCanvas:
         """See ``frame.Canvas``."""
         self._outline.forget()
 
-    def refine(self, matte: Matte, frame: Frame, edge: Edge) -> Plane:
+    def refine(self, matte: Matte, frame: Frame, edge: Edge = USUAL_EDGE) -> Plane:
         """See ``frame.Canvas``. Everything is done at the matte's size; then it is enlarged, bilinear."""
         _check(matte.alpha)
         small, region = self._outline.drawn(matte, self._seen, self._region, edge), self._region
@@ -172,11 +174,19 @@ class HostCanvas:
     def _cut_out(self, frame: Frame, alpha: Plane) -> Frame:
         """Straight colour where the person is, and a little around; else black: nothing of the room is passed on."""
         near = cv2.dilate(cv2.compare(alpha, 0, cv2.CMP_GT), np.ones((_MARGIN, _MARGIN), np.uint8))
-        for plane, done, black in zip(frame.planes, self._done, self.black, strict=True):
+        planes = self._own(frame.planes, alpha) if self.colours_edges else frame.planes
+        for plane, done, black in zip(planes, self._done, self.black, strict=True):
             mask = near if near.shape == plane.shape else cv2.resize(near, plane.shape[::-1])
             done.fill(black)
             np.copyto(done, plane, where=mask > 0)
         return self._like(frame, self._done, alpha)
+
+    def _own(self, planes: Planes, alpha: Plane) -> Planes:
+        """The person's own colour: F = α·I + (1 − α)·G."""
+        self._straight = self._straight or new_planes(self.format, self.size)
+        between = self._edge_colour.between(planes, alpha, planes, 0)
+        self._blender.over(planes, alpha, between, self._straight)
+        return self._straight
 
     def _matte_alone(self, frame: Frame, alpha: Plane) -> Frame:
         """The alpha as a grey picture."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bgcamd.canvas.edges import Sharpener
 from bgcamd.canvas.steady import Steady
 from bgcamd.frame import GLANCE, Matte, Plane, Region, Size
-from bgcamd.scene import Edge
+from bgcamd.scene import USUAL_EDGE, Edge
 
 Map = NDArray[np.float32]
 
@@ -54,8 +54,9 @@ class Outline:
             self._steady, self._sharpener = Steady(size), Sharpener(size)
         if edge.smooth:
             alpha = self._steady.steadied(alpha, picture, region, edge.smooth)
+        alpha = _as_sure(alpha, edge.threshold / 100)
         if matte.softness > 1:
-            small = self._sharpener.sharpened(alpha, picture, matte.softness, edge.threshold / 100)
+            small = self._sharpener.sharpened(alpha, picture, matte.softness)
         else:
             small = cv2.convertScaleAbs(alpha, alpha=255)
         return self._edged(small, region, edge)
@@ -82,6 +83,14 @@ class Outline:
         return small
 
 
+def _as_sure(alpha: Map, middle: float) -> Map:
+    """Two lines, 0 to 0, ``middle`` to 1/2, 1 to 1."""
+    if middle == USUAL_EDGE.threshold / 100:
+        return alpha
+    low, high = alpha * np.float32(0.5 / middle), (alpha - 1) * np.float32(0.5 / (1 - middle)) + 1
+    return np.where(alpha < np.float32(middle), low, high)
+
+
 def _blurred(small: Plane, across: float, down: float) -> Plane:
     blurred: Plane = cv2.GaussianBlur(
         small, (0, 0), max(across, 0.3), sigmaY=max(down, 0.3), borderType=cv2.BORDER_REPLICATE
@@ -96,9 +105,12 @@ def _moved(outward: bool, sigma: float) -> Plane:
     A step blurred by a Gaussian is Φ(x/σ): Φ(-1) = 0.159 at a sigma's distance, where its slope is φ(1)/σ = 0.242/σ.
     The table's slope there gives an edge of two pixels.
     """
-    middle, slope = (0.159 if outward else 0.841), sigma / (0.242 * 2)
+    middle, slope = (
+        (0.159 if outward else 0.841),
+        max(sigma / (0.242 * 2), 0.5 / 0.159),
+    )  # that keeps 0 at 0, and 1 at 1
     steps = np.arange(256) / 255
-    table: Plane = np.clip(np.rint(255 * ((steps - middle) * max(slope, 1.0) + 0.5)), 0, 255).astype(np.uint8)
+    table: Plane = np.clip(np.rint(255 * ((steps - middle) * slope + 0.5)), 0, 255).astype(np.uint8)
     return table
 
 

@@ -169,8 +169,16 @@ def test_what_was_transparent_in_the_photo_stays_so() -> None:
     assert (canvas.refine(Matte(np.ones((4, 4), np.float32)), canvas.take(raw)) == 100).all()
 
 
-def composed(format: PixelFormat, alpha: Plane, background: object, **kw: bool) -> Frame:  # noqa: A002
+def composed(
+    format: PixelFormat,  # noqa: A002
+    alpha: Plane,
+    background: object,
+    *,
+    colours_edges: bool = False,
+    **kw: bool,
+) -> Frame:
     canvas = HostCanvas(SIZE, format, **kw)
+    canvas.colours_edges = colours_edges
     backdrop = Still(Plate(SIZE, format, BT601).solid((0, 0, 255))) if isinstance(background, Colour) else None
     scene = PreparedScene(Scene(background), backdrop)  # type: ignore[arg-type]
     return canvas.compose(canvas.take(as_rgb24(gradient())), alpha, scene)
