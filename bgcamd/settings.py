@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from reprlib import Repr
@@ -17,7 +17,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from bgcamd import toml_file, values
 from bgcamd.errors import SettingsError
 from bgcamd.paths import DEFAULT_INSTANCE
-from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
+from bgcamd.scene import (
+    EDGE_RANGES,
+    USUAL_EDGE,
+    Alpha,
+    Background,
+    Blur,
+    Clip,
+    Colour,
+    Fit,
+    Keep,
+    Picture,
+    Remove,
+    Scene,
+)
 
 if TYPE_CHECKING:
     from bgcamd.frame import Size
@@ -28,11 +41,13 @@ class SceneChange:
     """What was asked of the scene; None where nothing was.
 
     background: a ``Path`` is a file that is there and readable, a picture or a clip: not opened yet.
+    edge: the fields of ``Edge`` that were asked for, by name, within their ranges.
     """
 
     background: Keep | Remove | Alpha | Blur | Colour | Path | None = None
     fit: Fit | None = None
     mirror: bool | None = None
+    edge: Mapping[str, int] = field(default_factory=dict)
 
     def applied_to(self, scene: Scene, opened: Callable[[Path], Picture | Clip]) -> Scene:
         """Return ``scene`` with the change made; ``opened`` tells what a file is, and is called only for a file."""
@@ -42,6 +57,7 @@ class SceneChange:
             background=scene.background if shown is None else shown,
             fit=scene.fit if self.fit is None else self.fit,
             mirror=scene.mirror if self.mirror is None else self.mirror,
+            edge=replace(scene.edge, **self.edge),
         )
 
 
@@ -140,6 +156,18 @@ class Setting:
         return self.from_file(_number(raw) if type(self.default) is int else raw, Path())
 
 
+def _edge(key: str, help_: str) -> Setting:
+    (low, high), usual = EDGE_RANGES[key], getattr(USUAL_EDGE, key)
+    return Setting(
+        f"scene.{key}",
+        values.whole(low, high),
+        usual,
+        f"{help_}, {low} to {high}, usually {usual}",
+        f"--{key.replace('_', '-')}",
+        "N",
+    )
+
+
 ENGINES = ("auto", "cpu", "tensorrt", "tensorrt-rtx")
 
 SETTINGS = (
@@ -183,6 +211,11 @@ SETTINGS = (
             "how a background of another shape fills the frame", "--fit", "|".join(Fit), tuple(Fit)),
     Setting("scene.mirror", values.flag, False,
             "flip the camera's picture left to right", "--mirror/--no-mirror"),
+    _edge("feather", "make the person's outline softer"),
+    _edge("shift", "move the outline outward, or inward below 0"),
+    _edge("threshold", "how sure the network must be that it sees the person, in percent"),
+    _edge("smooth", "how steady the outline is where nothing moves"),
+    _edge("light_wrap", "how much light of the new background falls on the outline"),
 )  # fmt: skip
 """Every setting there is. Those of [scene] are options of ``bgcam set`` and ``bgcam process`` too."""
 
@@ -223,7 +256,8 @@ def scene_change(found: Mapping[str, Any]) -> SceneChange:
     chosen = {key: found[key] for key in _BACKGROUNDS if found.get(key) is not None}
     if len(chosen) > 1:
         raise ValueError(" and ".join(chosen))
-    return SceneChange(next(iter(chosen.values()), None), found.get("fit"), found.get("mirror"))
+    edge = {key: found[key] for key in EDGE_RANGES if key in found}
+    return SceneChange(next(iter(chosen.values()), None), found.get("fit"), found.get("mirror"), edge)
 
 
 def _built(found: Mapping[str, object], file: Path | None) -> Settings:

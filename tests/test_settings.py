@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from bgcamd.errors import SettingsError
 from bgcamd.frame import Size
 from bgcamd.paths import shipped
-from bgcamd.scene import Blur, Colour, Fit, Keep, Picture, Remove, Scene
+from bgcamd.scene import EDGE_RANGES, Blur, Colour, Edge, Fit, Keep, Picture, Remove, Scene
 from bgcamd.settings import SETTINGS, SceneChange, Settings, load_settings
 from bgcamd.values import COLOURS, colour, rate, size
 
@@ -60,8 +60,14 @@ class TestDefaults:
 
     def test_of_the_scene_are_the_scenes_own(self) -> None:
         said = {row.key: row.from_file(row.default, Path()) for row in SETTINGS if row.name.startswith("scene.")}
-        assert Scene() == Scene(background=said["blur"], fit=said["fit"], mirror=said["mirror"])
+        edge = Edge(**{key: said[key] for key in EDGE_RANGES})
+        assert Scene() == Scene(background=said["blur"], fit=said["fit"], mirror=said["mirror"], edge=edge)
         assert [said[key] for key in ("replace", "color", "remove", "keep")] == [None] * 4
+
+    def test_every_field_of_the_edge_has_a_range_and_a_setting(self) -> None:
+        fields = [field.name for field in dataclasses.fields(Edge)]
+        assert fields == list(EDGE_RANGES)
+        assert [row.key for row in SETTINGS if row.key in EDGE_RANGES] == fields
 
     def test_every_setting_is_a_field_and_every_field_a_setting(self) -> None:
         settings = load_settings(None, {})
@@ -97,7 +103,7 @@ class TestFile:
             output.addresses = ["null:", "/dev/video9"]
             model = {name = "rvm", engine = "cpu", threads = 2}
             control = {socket = "/run/x.sock", mode = "0660", group = "video"}
-            scene = {color = "#0a0B0c", fit = "tile", mirror = true}
+            scene = {color = "#0a0B0c", fit = "tile", mirror = true, shift = -7, light_wrap = 30}
             """,
         )
         assert settings.file == file
@@ -106,7 +112,7 @@ class TestFile:
         assert settings.output.addresses == ("null:", "/dev/video9")
         assert (settings.model.name, settings.model.engine, settings.model.threads) == ("rvm", "cpu", 2)
         assert (settings.control.socket, settings.control.mode) == (Path("/run/x.sock"), 0o660)
-        assert settings.scene == SceneChange(Colour((10, 11, 12)), Fit.TILE, True)
+        assert settings.scene == SceneChange(Colour((10, 11, 12)), Fit.TILE, True, {"shift": -7, "light_wrap": 30})
 
     @pytest.mark.parametrize(
         ("said", "background"),
@@ -215,6 +221,11 @@ class TestMistakes:
             ("scene.color", '"#12345"', "must be a colour"),
             ("scene.keep", "1", "must be true or false"),
             ("scene.fit", '"crop"', "must be one of cover, contain, stretch, tile"),
+            ("scene.feather", "101", "from 0 to 100"),
+            ("scene.shift", "-101", "from -100 to 100"),
+            ("scene.threshold", "0", "from 1 to 99"),
+            ("scene.smooth", "0.5", "must be a whole number"),
+            ("scene.light_wrap", "true", "must be a whole number"),
         ],
     )
     def test_a_wrong_value_is_told_with_what_it_must_be(self, file: Path, name: str, value: str, must: str) -> None:
@@ -265,6 +276,16 @@ class TestValues:
     def test_a_colour_reads_as_it_is_written(self, rgb: tuple[int, int, int]) -> None:
         assert colour("#" + bytes(rgb).hex(), Path()) == Colour(rgb)
 
+    @given(key=st.sampled_from(list(EDGE_RANGES)), value=st.integers() | st.integers(-101, 101))
+    def test_a_field_of_the_edge_is_taken_just_within_its_range(self, key: str, value: int) -> None:
+        row = next(row for row in SETTINGS if row.name == f"scene.{key}")
+        low, high = EDGE_RANGES[key]
+        if low <= value <= high:
+            assert row.from_option(str(value)) == row.from_file(value, Path()) == value
+        else:
+            with pytest.raises(ValueError, match=f"from {low} to {high}"):
+                row.from_option(str(value))
+
     def test_three_digits_are_each_doubled(self) -> None:
         assert colour("#0aF", Path()) == Colour((0x00, 0xAA, 0xFF))
 
@@ -282,6 +303,11 @@ class TestSceneChange:
     def test_changes_only_what_is_asked(self) -> None:
         assert SceneChange(mirror=False).applied_to(self.SCENE, Picture) == Scene(Remove(), Fit.TILE, mirror=False)
         assert SceneChange(Blur(3)).applied_to(self.SCENE, Picture) == Scene(Blur(3), Fit.TILE, mirror=True)
+
+    def test_changes_the_edge_field_by_field(self) -> None:
+        scene = dataclasses.replace(self.SCENE, edge=Edge(feather=20, shift=5))
+        changed = SceneChange(edge={"shift": -5, "smooth": 0}).applied_to(scene, Picture)
+        assert changed == dataclasses.replace(scene, edge=Edge(feather=20, shift=-5, smooth=0))
 
     def test_lets_the_caller_say_what_a_file_is(self) -> None:
         changed = SceneChange(Path("a.jpg"), Fit.COVER).applied_to(self.SCENE, Picture)

@@ -121,13 +121,18 @@ def test_a_person_stands_before_the_picture_that_was_set(desk: Desk) -> None:
 
 def test_the_scene_outlives_a_restart_and_the_file_that_it_came_from(desk: Desk) -> None:
     desk.start("--camera", "demo:", "--output", "null:")
-    desk.bgcam("set", "--replace=blue.png", "--mirror")
+    assert desk.bgcam("set", "--replace=blue.png", "--mirror", "--shift", "-5", "--smooth=0").strip() == (
+        "live: blue.png, mirrored, shift -5, smooth 0"
+    )
     assert desk.stop() == 0
     (desk.home / "blue.png").unlink()
     desk.start("--camera", "demo:", "--output", "null:")
     desk.until("live")
     assert near(desk.snapshot(), BLUE)[:300, -200:].all()
-    assert desk.status()["scene"] == {"background": "picture", "name": "blue.png", "fit": "cover", "mirror": True}
+    assert desk.status()["scene"] == {
+        "background": "picture", "name": "blue.png", "fit": "cover", "mirror": True,
+        "feather": 0, "shift": -5, "threshold": 50, "smooth": 0, "light_wrap": 0,
+    }  # fmt: skip
 
 
 def test_the_status_has_the_keys_that_machines_rely_on(desk: Desk) -> None:

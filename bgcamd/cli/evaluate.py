@@ -11,16 +11,18 @@ from pathlib import Path
 import click
 import cv2
 
-from bgcamd.cli.options import engine_options
+from bgcamd.cli.options import engine_options, matte_options
 from bgcamd.cli.process import Studio
 from bgcamd.errors import InputError, UsageError
 from bgcamd.frame import Frame, PixelFormat, Plane, Size
 from bgcamd.matting.engines import Choice, open_engine
 from bgcamd.matting.manifest import find_manifest
+from bgcamd.prepare import background_of
 from bgcamd.quality.score import LEGEND, METRICS, Score, Scores
 from bgcamd.quality.series import Series, matte_of, together
 from bgcamd.quality.sheet import Sheet
 from bgcamd.scene import Alpha, Scene
+from bgcamd.settings import SceneChange
 from bgcamd.video.files.image_writer import ImageWriter
 
 _ROWS = 6  # of the sheet: the worst pictures, or the worst frame of each of so many stretches of a clip
@@ -35,6 +37,7 @@ Judged = tuple[Plane | None, Plane, Plane]
 @click.argument("pred", metavar="PRED", type=click.Path(path_type=Path))
 @click.option("--truth", metavar="DIR", type=click.Path(path_type=Path), required=True, help="The true mattes.")
 @engine_options(threads=0, usual=False)
+@matte_options
 @click.option("--each", is_flag=True, help="Print the figures of every picture, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print it for machines, with every picture.")
 @click.option(
@@ -51,6 +54,7 @@ def evaluate(
     model: str | None,
     engine: Choice,
     threads: int,
+    change: SceneChange,
     each: bool,
     as_json: bool,
     sheet: Path | None,
@@ -74,6 +78,8 @@ def evaluate(
     cv2.setNumThreads(1)
     if images is not None and (sheet is None or model is not None):
         raise UsageError("--images is for the sheet of mattes", "with --sheet and without --model")
+    if change.edge and model is None:
+        raise UsageError(f"--{next(iter(change.edge))} is for the mattes of a model", "with --model")
     with ExitStack() as stack:
         drawing = None if sheet is None else ImageWriter(sheet, overwrite=overwrite)
         given = stack.enter_context(Series(pred))
@@ -83,7 +89,7 @@ def evaluate(
         title: str = str(pred)
         matte: Matter = matte_of
         if model is not None:
-            title, matte = _model(stack, model, engine, threads, given)
+            title, matte = _model(stack, model, engine, threads, given, change=change)
         score, board = Score(video=given.video), Sheet(_ROWS)
         _judge(_judged(given, followers, matte, made=model is not None), given, score, board if drawing else None)
         if drawing is not None:
@@ -91,12 +97,14 @@ def evaluate(
     click.echo(_as_json(title, truth, score) if as_json else _page(title, score, each=each, hint=_hint(given)))
 
 
-def _model(stack: ExitStack, model: str, engine: Choice, threads: int, given: Series) -> tuple[str, Matter]:
+def _model(
+    stack: ExitStack, model: str, engine: Choice, threads: int, given: Series, *, change: SceneChange
+) -> tuple[str, Matter]:
     """The set's title, and what makes a picture's matte as ``bgcam process --alpha`` does."""
     manifest = find_manifest(model)
     network = stack.enter_context(open_engine(manifest, engine, threads, size=given.reader.size)[0])
-    passes = manifest.still_passes
-    studio = Studio(Scene(Alpha()), network, still_passes=passes, alpha=False, video=False, reader=given.reader)
+    passes, scene = manifest.still_passes, change.applied_to(Scene(Alpha()), background_of)
+    studio = Studio(scene, network, still_passes=passes, alpha=False, video=False, reader=given.reader)
     stack.callback(studio.close)
 
     def matte(frame: Frame, _label: str) -> Plane:

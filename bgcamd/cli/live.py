@@ -174,6 +174,7 @@ def _parameters(change: SceneChange, model: str | None) -> dict[str, object]:
         named["fit"] = change.fit.value
     if change.mirror is not None:
         named["mirror"] = change.mirror
+    named |= change.edge
     if model is not None:  # the daemon's working directory is not ours
         named["model"] = str(Path(model).absolute()) if "/" in model or model.endswith(".toml") else model
     return named

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 
 from bgcamd import settings
 from bgcamd.errors import UsageError
-from bgcamd.scene import Alpha, Blur
+from bgcamd.scene import EDGE_RANGES, Alpha, Blur
 from bgcamd.settings import SETTINGS, SceneChange, Setting
 from bgcamd.values import COLOURS, size
 
@@ -23,26 +23,20 @@ Command = Callable[..., Any]
 
 
 def scene_options(*, alpha: bool = False) -> Callable[[Command], Command]:
-    """Add --replace, --blur, --color, --remove, --keep, --fit and --mirror to a command, and --alpha if asked.
+    """Add the options of every setting of [scene] to a command, and --alpha if asked.
 
     The command is called with ``change``, a ``SceneChange``. A file that can't be read, a colour that is none or
     two backgrounds at once raise UsageError before that.
     """
     rows = [row for row in SETTINGS if row.name.startswith("scene.")]
+    more = [click.option("--alpha", is_flag=True, help="Show the matte alone, in grey.")] if alpha else []
+    return lambda command: _with([*map(_scene_option, rows), *more], _changing(command, rows))
 
-    def decorate(command: Command) -> Command:
-        @functools.wraps(command)
-        def called(*args: Any, **given: Any) -> Any:
-            asked = {row.key: given.pop(row.key) for row in rows}
-            shown = {"alpha": Alpha()} if given.pop("alpha", False) else {}
-            return command(*args, change=_change(rows, asked, shown), **given)
 
-        options = [_scene_option(row) for row in rows]
-        if alpha:
-            options.append(click.option("--alpha", is_flag=True, help="Show the matte alone, in grey."))
-        return _with(options, called)
-
-    return decorate
+def matte_options(command: Command) -> Command:
+    """Add those of them that change a matte: --feather, --shift, --threshold and --smooth."""
+    rows = [row for row in SETTINGS if row.key in EDGE_RANGES and row.key != "light_wrap"]
+    return _with([_scene_option(row) for row in rows], _changing(command, rows))
 
 
 def daemon_options(command: Command) -> Command:
@@ -142,6 +136,18 @@ def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> 
     for option in reversed(options):  # the last applied comes first in --help
         command = option(command)
     return command
+
+
+def _changing(command: Command, rows: list[Setting]) -> Command:
+    """The command, called with one ``change`` for the options of ``rows`` and --alpha."""
+
+    @functools.wraps(command)
+    def called(*args: Any, **given: Any) -> Any:
+        asked = {row.key: given.pop(row.key) for row in rows}
+        shown = {"alpha": Alpha()} if given.pop("alpha", False) else {}
+        return command(*args, change=_change(rows, asked, shown), **given)
+
+    return called
 
 
 def _change(rows: list[Setting], asked: Mapping[str, Any], shown: Mapping[str, Any]) -> SceneChange:

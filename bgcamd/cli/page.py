@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import click
 
+from bgcamd.scene import USUAL_EDGE
 from bgcamd.stats import STAGES
 
 _TIMES = ("wall_p50", "wall_p95", "cpu_p50")
@@ -38,7 +40,7 @@ def line(status: Mapping[str, object]) -> str:
 
 
 def scene_line(scene: object) -> str:
-    """A scene of org.bgcam in a few words: "coral.jpg, contain, mirrored"."""
+    """A scene of org.bgcam in a few words: "coral.jpg, contain, mirrored, feather 20"; not what is as usual."""
     if not isinstance(scene, Mapping):
         return _text(scene)
     parts = [_background(scene)]
@@ -46,6 +48,9 @@ def scene_line(scene: object) -> str:
         parts.append(_text(scene["fit"]))
     if scene.get("mirror"):
         parts.append("mirrored")
+    for key, usual in asdict(USUAL_EDGE).items():
+        if scene.get(key) not in (None, usual):
+            parts.append(f"{key.replace('_', ' ')} {_text(scene[key])}")
     return ", ".join(parts)
 
 

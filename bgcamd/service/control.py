@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import threading
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from bgcamd.errors import InputError, OutputError, UsageError
-from bgcamd.scene import Background, Blur, Colour, Fit, Keep, Remove, Scene
+from bgcamd.scene import EDGE_RANGES, Blur, Colour, Fit, Keep, Picture, Remove, Scene
 from bgcamd.service.backgrounds import Arrival, Backgrounds
 from bgcamd.service.dispatch import Call, Interface, Method, Reply
 from bgcamd.service.state import Saved, save, scene_to_dict
+from bgcamd.settings import SceneChange
 from bgcamd.values import colour
 
 INTERFACE = "org.bgcam"
@@ -107,15 +109,21 @@ class Control:
         keep: bool | None = None,
         fit: str | None = None,
         mirror: bool | None = None,
+        feather: int | None = None,
+        shift: int | None = None,
+        threshold: int | None = None,
+        smooth: int | None = None,
+        light_wrap: int | None = None,
         model: str | None = None,
     ) -> Reply:
-        background, fitted = _background(blur, color, remove, keep), _fit(fit)
-        if replace is not None and background is not None:
+        edge = _edge(feather=feather, shift=shift, threshold=threshold, smooth=smooth, light_wrap=light_wrap)
+        change = SceneChange(_background(blur, color, remove, keep), _fit(fit), mirror, edge)
+        if replace is not None and change.background is not None:
             raise _two_backgrounds()
         if replace is None and name is not None:
             raise UsageError("a name without a picture", "pass the picture's descriptor as replace")
         with self._received(call, replace, name or "") as arrival, self._changing:
-            return self._change(arrival, background, fitted, mirror, model)
+            return self._change(arrival, change, model)
 
     def _received(self, call: Call, index: int | None, name: str) -> AbstractContextManager[Arrival | None]:
         """The picture that came with the call; copied before any lock is held, since a slow disk may be behind it."""
@@ -127,24 +135,12 @@ class Control:
             raise UsageError(f"replace is {index}, but {error}", "send the picture's descriptor along") from None
         return self._backgrounds.receive(fd, name)
 
-    def _change(
-        self,
-        arrival: Arrival | None,
-        background: Background | None,
-        fit: Fit | None,
-        mirror: bool | None,
-        model: str | None,
-    ) -> Reply:
+    def _change(self, arrival: Arrival | None, change: SceneChange, model: str | None) -> Reply:
         """Make it live, then save it, then forget the old background; on an error forget the new one."""
         try:
-            live = self._controls.scene
+            scene = change.applied_to(self._controls.scene, Picture)  # it names no file: pictures arrive
             if arrival is not None:
-                background = self._backgrounds.settle(arrival)
-            scene = Scene(
-                background=live.background if background is None else background,
-                fit=live.fit if fit is None else fit,
-                mirror=live.mirror if mirror is None else mirror,
-            )
+                scene = dataclasses.replace(scene, background=self._backgrounds.settle(arrival))
             self._controls.apply(scene, model)
             self._model = self._model if model is None else model
             self._save(scene)
@@ -181,9 +177,12 @@ class Control:
         return Reply()
 
 
-def _background(blur: int | None, color: str | None, remove: bool | None, keep: bool | None) -> Background | None:
+_Plain = Blur | Colour | Remove | Keep
+
+
+def _background(blur: int | None, color: str | None, remove: bool | None, keep: bool | None) -> _Plain | None:
     """The background that the parameters name, None where they name none."""
-    named: list[Background | None] = [
+    named: list[_Plain | None] = [
         None if blur is None else _blur(blur),
         None if color is None else _colour(color),
         Remove() if remove else None,
@@ -209,6 +208,16 @@ def _colour(text: str) -> Colour:
     if found is None:
         raise UsageError("color is empty", "give a colour such as #00b140")
     return found
+
+
+def _edge(**given: int | None) -> dict[str, int]:
+    """The edge's fields that were given."""
+    asked = {key: value for key, value in given.items() if value is not None}
+    for key, value in asked.items():
+        low, high = EDGE_RANGES[key]
+        if not low <= value <= high:
+            raise UsageError(f"{key} is {value}, must be {low}..{high}")
+    return asked
 
 
 def _two_backgrounds() -> UsageError:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from bgcamd.atomic import reason, replacing, telling
 from bgcamd.errors import OutputError
-from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
+from bgcamd.scene import EDGE_RANGES, Alpha, Background, Blur, Clip, Colour, Edge, Fit, Keep, Picture, Remove, Scene
 from bgcamd.values import colour
 
 T = TypeVar("T")
@@ -64,7 +64,8 @@ def load(file: Path) -> tuple[Saved, str]:
 
 def scene_to_dict(scene: Scene) -> dict[str, object]:
     """``scene`` as org.bgcam's type Scene; without the daemon's own paths."""
-    return {**_background_to_dict(scene.background), "fit": scene.fit.value, "mirror": scene.mirror}
+    plain = {"fit": scene.fit.value, "mirror": scene.mirror}
+    return {**_background_to_dict(scene.background), **plain, **asdict(scene.edge)}
 
 
 def _background_to_dict(background: Background) -> dict[str, object]:
@@ -93,7 +94,18 @@ def _parse(raw: bytes) -> Saved:
 
 
 def _scene_from_dict(data: Mapping[str, object]) -> Scene:
-    return Scene(_background_from_dict(data), Fit(_typed(data, "fit", str)), _typed(data, "mirror", bool))
+    fit, mirror = Fit(_typed(data, "fit", str)), _typed(data, "mirror", bool)
+    return Scene(_background_from_dict(data), fit, mirror, _edge_from_dict(data))
+
+
+def _edge_from_dict(data: Mapping[str, object]) -> Edge:
+    """What is missing, as in a file of before there were edge options, is as usual."""
+    found = {key: _typed(data, key, int) for key in EDGE_RANGES if key in data}
+    for key, value in found.items():
+        low, high = EDGE_RANGES[key]
+        if not low <= value <= high:
+            raise ValueError(f"{key} is not {low}..{high}")
+    return Edge(**found)
 
 
 def _background_from_dict(data: Mapping[str, object]) -> Background:

@@ -210,6 +210,10 @@ class TestRefuses:
     def test_pictures_without_a_sheet_to_show_them_on(self, mattes: Path, truth: Path) -> None:
         assert "--images" in bgcam(mattes, "--truth", truth, "--images", truth, code=64).output
 
+    def test_an_edge_for_mattes_that_are_made_already(self, mattes: Path, truth: Path) -> None:
+        told = bgcam(mattes, "--truth", truth, "--feather=3", code=64).output
+        assert told == "Error: --feather is for the mattes of a model\nHint: with --model\n"
+
     def test_a_sheet_that_is_no_picture(self, tmp_path: Path, mattes: Path, truth: Path) -> None:
         told = bgcam(mattes, "--truth", truth, "--sheet", tmp_path / "sheet.txt", code=73).output
         assert "unknown kind of picture" in told
@@ -230,6 +234,12 @@ class TestModel:
         bgcam("--alpha", "--model", "rvm", frames / "%04d.png", f"{tmp_path}/", command="process")
         assert judged(frames / "%04d.png", "--truth", tmp_path, "--model", "rvm")["mean"]["mad"] == 0
         assert judged(frames, "--truth", tmp_path, "--model", "rvm")["mean"]["mad"] > 0
+
+    def test_draws_the_edge_as_process_does(self, tmp_path: Path, frames: Path) -> None:
+        edge = ("--feather=40", "--shift", "-20", "--threshold=60", "--smooth=0")
+        bgcam("--alpha", *edge, frames / "%04d.png", f"{tmp_path}/", command="process")
+        assert judged(frames / "%04d.png", "--truth", tmp_path, "--model", "selfie", *edge)["mean"]["mad"] == 0
+        assert judged(frames / "%04d.png", "--truth", tmp_path, "--model", "selfie")["mean"]["mad"] > 0
 
     def test_shows_its_pictures_on_the_sheet(self, tmp_path: Path, frames: Path) -> None:
         mattes, sheets = folder(tmp_path / "mattes"), [tmp_path / "model.png", tmp_path / "mattes.png"]

@@ -85,7 +85,9 @@ class Rote:
     def set(
         self, call: Call, *, replace: int | None = None, name: str | None = None, blur: int | None = None,
         color: str | None = None, remove: bool | None = None, keep: bool | None = None, fit: str | None = None,
-        mirror: bool | None = None, model: str | None = None,
+        mirror: bool | None = None, feather: int | None = None, shift: int | None = None,
+        threshold: int | None = None, smooth: int | None = None, light_wrap: int | None = None,
+        model: str | None = None,
     ) -> Reply:  # fmt: skip
         if replace is not None:
             with os.fdopen(call.fds.take(replace), "rb") as file:
@@ -93,6 +95,7 @@ class Rote:
         if self.sent == b"not a picture":
             raise InputError("x.jpg is no picture", "give a JPEG")
         self.note("Set", name=name, blur=blur, color=color, remove=remove, keep=keep, fit=fit, mirror=mirror,
+                  feather=feather, shift=shift, threshold=threshold, smooth=smooth, light_wrap=light_wrap,
                   model=model)  # fmt: skip
         return Reply({"scene": STATUS["scene"]})
 
@@ -124,6 +127,8 @@ class TestSet:
             (["--remove"], {"remove": True}),
             (["--keep"], {"keep": True}),
             (["--fit", "tile", "--mirror"], {"fit": "tile", "mirror": True}),
+            (["--feather=0", "--shift", "-5"], {"feather": 0, "shift": -5}),
+            (["--threshold=60", "--smooth=0", "--light-wrap=30"], {"threshold": 60, "smooth": 0, "light_wrap": 30}),
             (["--no-mirror", "--model", "rvm"], {"mirror": False, "model": "rvm"}),
         ],
     )
@@ -166,6 +171,12 @@ class TestSet:
         refused = bgcam("set", *words)
         assert refused.exit_code == 64
         assert refused.stderr.endswith(f"Hint: bgcam set {meant}\n")
+        assert rote.calls == []
+
+    def test_an_edge_out_of_range_is_told_in_a_line_and_not_sent(self, rote: Rote) -> None:
+        refused = bgcam("set", "--shift=-200")
+        assert refused.exit_code == 64
+        assert refused.stderr == "Error: --shift: must be a whole number from -100 to 100 (got -200)\n"
         assert rote.calls == []
 
     def test_two_backgrounds_are_a_usage_error(self, rote: Rote) -> None:
@@ -237,6 +248,15 @@ class TestStatus:
         ({"background": "keep", "mirror": True}, "the room as it is, mirrored"),
         ({"background": "clip", "name": "sea.mp4", "fit": "cover"}, "sea.mp4"),
         ({"background": "hologram"}, "hologram"),
+        (
+            {"background": "remove", "feather": 0, "shift": 0, "threshold": 50, "smooth": 70, "light_wrap": 0},
+            "nothing behind you",
+        ),
+        (
+            {"background": "blur", "blur": 9, "mirror": True, "shift": -5, "smooth": 0, "light_wrap": 30},
+            "blur 9, mirrored, shift -5, smooth 0, light wrap 30",
+        ),
+        ({"background": "remove", "feather": None, "shift": "\x1b[2J"}, "nothing behind you, shift [2J"),
         (None, "–"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
-from bgcamd.cli.options import daemon_options, scene_options
+from bgcamd.cli.options import daemon_options, matte_options, scene_options
 from bgcamd.errors import UsageError
 from bgcamd.scene import Alpha, Background, Blur, Colour, Fit, Keep, Remove
 from bgcamd.settings import SETTINGS, SceneChange, load_settings
@@ -22,6 +22,12 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 @click.argument("names", nargs=-1)
 @scene_options(alpha=True)
 def scene(**given: Any) -> dict[str, Any]:
+    return given
+
+
+@click.command()
+@matte_options
+def matte(**given: Any) -> dict[str, Any]:
     return given
 
 
@@ -74,6 +80,20 @@ class TestScene:
         assert called(scene, "--fit=tile", "--no-mirror")["change"] == SceneChange(fit=Fit.TILE, mirror=False)
         assert called(scene, "--mirror", "--keep")["change"] == SceneChange(Keep(), mirror=True)
 
+    def test_the_edge_comes_with_or_without_a_background(self) -> None:
+        assert called(scene, "--feather", "20", "--shift", "-5")["change"] == SceneChange(
+            edge={"feather": 20, "shift": -5}
+        )
+        said = called(scene, "--keep", "--threshold=60", "--smooth=0", "--light-wrap=30")["change"]
+        assert said == SceneChange(Keep(), edge={"threshold": 60, "smooth": 0, "light_wrap": 30})
+
+    def test_a_matte_has_no_light_on_it(self) -> None:
+        assert called(matte, "--feather=1", "--shift=-2", "--threshold=3", "--smooth=4")["change"] == SceneChange(
+            edge={"feather": 1, "shift": -2, "threshold": 3, "smooth": 4}
+        )
+        with pytest.raises(click.NoSuchOption):
+            called(matte, "--light-wrap=5")
+
     @pytest.mark.parametrize(
         ("args", "message"),
         [
@@ -82,6 +102,11 @@ class TestScene:
             (["--blur=0"], "--blur: must be a whole number from 1 to 100 (got 0)"),
             (["--blur=much"], "--blur: must be a whole number from 1 to 100 (got 'much')"),
             (["--color=mauvish"], '--color: must be a colour such as "#00b140" or "green" (got \'mauvish\')'),
+            (["--shift", "-101"], "--shift: must be a whole number from -100 to 100 (got -101)"),
+            (["--light-wrap=bright"], "--light-wrap: must be a whole number from 0 to 100 (got 'bright')"),
+            (["--threshold=0"], "--threshold: must be a whole number from 1 to 99 (got 0)"),
+            (["--smooth=7.5"], "--smooth: must be a whole number from 0 to 100 (got 7.5)"),
+            (["--feather="], "--feather: must be a whole number from 0 to 100 (got '')"),
             (["--fit=crop"], "--fit: must be one of cover, contain, stretch, tile (got 'crop')"),
             (["--replace=/none/x.jpg"], "--replace: can't be read: No such file or directory (got '/none/x.jpg')"),
             (["--replace=/"], "--replace: must be a picture or a clip, not a directory (got '/')"),
@@ -127,6 +152,8 @@ class TestCompletion:
             (scene, ["--fit"], "c", ["cover", "contain"]),
             (scene, ["--color"], "gre", ["grey", "green"]),
             (scene, ["--blur"], "", []),
+            (scene, ["--light-wrap"], "", []),
+            (scene, [], "--f", ["--fit", "--feather"]),
         ],
     )
     def test_offers_the_values_there_are(

@@ -137,6 +137,18 @@ def test_mirror_flips_the_person_and_not_the_background(tmp_path: Path, photo: P
     assert difference.mean() < 6
 
 
+def test_the_edge_is_drawn_as_asked(tmp_path: Path, photo: Path) -> None:
+    def matte(*edge: str) -> np.ndarray:
+        bgcam("--alpha", *edge, "--overwrite", photo, tmp_path / "out.png")
+        return pixels(tmp_path / "out.png", "L")
+
+    plain = matte()
+    assert (matte("--shift=100") > 127).sum() > (plain > 127).sum() > (matte("--shift", "-100") > 127).sum()
+    assert (matte("--threshold=10") > 127).sum() > (matte("--threshold=90") > 127).sum()
+    soft = matte("--feather=100")
+    assert ((soft > 9) & (soft < 246)).sum() > 2 * ((plain > 9) & (plain < 246)).sum()
+
+
 def test_a_clip_keeps_its_frames_its_times_and_its_sound(tmp_path: Path, clip: Path, backdrop: Path) -> None:
     bgcam("--replace", backdrop, clip, tmp_path / "out.mp4")
     seen = frames(tmp_path / "out.mp4")

@@ -21,7 +21,7 @@ from bgcamd.errors import (
     SourceError,
     UsageError,
 )
-from bgcamd.scene import Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
+from bgcamd.scene import EDGE_RANGES, Blur, Clip, Colour, Edge, Fit, Keep, Picture, Remove, Scene
 from bgcamd.service import backgrounds, faults
 from bgcamd.service.control import Control
 from bgcamd.service.dispatch import Interface, Service, parameters_of
@@ -35,6 +35,8 @@ CASES: list[tuple[dict[str, Any], Scene]] = [
     ({"keep": True, "remove": False}, Scene(Keep())),
     ({"fit": "tile", "mirror": True}, Scene(Blur(50), Fit.TILE, mirror=True)),
     ({"blur": None, "mirror": False}, Scene()),
+    ({"feather": 20, "shift": -5}, Scene(edge=Edge(feather=20, shift=-5))),
+    ({"threshold": 60, "smooth": 0, "light_wrap": 100}, Scene(edge=Edge(threshold=60, smooth=0, light_wrap=100))),
     ({}, Scene()),
 ]
 
@@ -71,11 +73,22 @@ def test_several_changes_are_one(daemon: Any) -> None:
     assert daemon.controls.model == "rvm"
 
 
+def test_the_edge_stays_when_something_else_changes(daemon: Any, picture: Path) -> None:
+    change(daemon, shift=-5, smooth=0)
+    change(daemon, shift=9)
+    change(daemon, blur=7)
+    assert daemon.controls.live == Scene(Blur(7), edge=Edge(shift=9, smooth=0))
+    scene = send(daemon, picture)
+    assert {key: scene[key] for key in EDGE_RANGES} == {
+        "feather": 0, "shift": 9, "threshold": 50, "smooth": 0, "light_wrap": 0,
+    }  # fmt: skip
+
+
 def test_the_scene_and_the_model_are_saved(daemon: Any) -> None:
     change(daemon, blur=9, model="rvm")
-    change(daemon, mirror=True)
+    change(daemon, mirror=True, feather=3)
     saved, note = load(daemon.state / "scene.json")
-    assert (saved.scene, saved.model, note) == (Scene(Blur(9), mirror=True), "rvm", "")
+    assert (saved.scene, saved.model, note) == (Scene(Blur(9), mirror=True, edge=Edge(feather=3)), "rvm", "")
 
 
 def test_a_scene_that_cannot_be_saved_is_live_all_the_same(daemon: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -109,6 +122,7 @@ def test_other_users_learn_nothing_of_the_pictures(daemon: Any, tmp_path: Path) 
 @pytest.mark.parametrize(
     "parameters",
     [{"blur": 0}, {"blur": 101}, {"color": "reddish"}, {"color": ""}, {"fit": "no"}, {"blur": 5, "keep": True},
+     {"feather": -1}, {"shift": 101}, {"threshold": 0}, {"smooth": 2**70}, {"light_wrap": 101},
      {"replace": 0, "blur": 5}, {"name": "x"}, {"replace": 0}, {"replace": -1}, {"replace": 2**70}],
 )  # fmt: skip
 def test_values_that_make_no_sense_change_nothing(daemon: Any, parameters: dict[str, Any]) -> None:
@@ -118,7 +132,9 @@ def test_values_that_make_no_sense_change_nothing(daemon: Any, parameters: dict[
     assert not (daemon.state / "scene.json").exists()
 
 
-@pytest.mark.parametrize("parameters", [{"blur": "5"}, {"blur": True}, {"blur": 5.0}, {"mirror": 1}, {"model": []}])
+@pytest.mark.parametrize(
+    "parameters", [{"blur": "5"}, {"blur": True}, {"blur": 5.0}, {"mirror": 1}, {"shift": "5"}, {"model": []}]
+)
 def test_values_of_another_type_are_refused_by_name(daemon: Any, parameters: dict[str, Any]) -> None:
     with pytest.raises(ControlError, match=f"InvalidParameter: {next(iter(parameters))}"):
         change(daemon, **parameters)
@@ -129,7 +145,8 @@ def test_a_picture_is_copied_and_the_original_may_go(daemon: Any, picture: Path)
     original = picture.read_bytes()
     scene = send(daemon, picture, fit="contain")
     picture.unlink()
-    assert scene == {"background": "picture", "name": "coral.jpg", "fit": "contain", "mirror": False}
+    told = {key: scene[key] for key in ("background", "name", "fit", "mirror")}
+    assert told == {"background": "picture", "name": "coral.jpg", "fit": "contain", "mirror": False}
     live = daemon.controls.live.background
     assert isinstance(live, Picture)
     assert live.path.read_bytes() == original

@@ -59,7 +59,9 @@ CALLS = st.fixed_dictionaries(
         "parameters": st.none()
         | st.integers()
         | st.dictionaries(
-            st.sampled_from(["replace", "blur", "color", "fit", "name", "mirror", "interval_ms", "model", "x"]),
+            st.sampled_from(
+                ["replace", "blur", "color", "fit", "name", "mirror", "shift", "interval_ms", "model", "x"]
+            ),
             st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.none(), max_size=2),
         ),
         "oneway": st.booleans(),

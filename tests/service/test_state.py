@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgcamd.errors import OutputError
-from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Fit, Keep, Picture, Remove, Scene
+from bgcamd.scene import EDGE_RANGES, Alpha, Background, Blur, Clip, Colour, Edge, Fit, Keep, Picture, Remove, Scene
 from bgcamd.service.state import Saved, load, save, scene_to_dict
 
 HERE = Path(__file__)
@@ -21,8 +21,9 @@ BACKGROUNDS: st.SearchStrategy[Background] = st.one_of(
     st.builds(Picture, st.just(HERE), st.text(max_size=20)),
     st.builds(Clip, st.just(HERE), st.text(max_size=20)),
 )
+EDGES = st.builds(Edge, **{key: st.integers(low, high) for key, (low, high) in EDGE_RANGES.items()})
 SAVED = st.builds(
-    Saved, st.builds(Scene, BACKGROUNDS, st.sampled_from(Fit), st.booleans()), st.none() | st.text(max_size=20)
+    Saved, st.builds(Scene, BACKGROUNDS, st.sampled_from(Fit), st.booleans(), EDGES), st.none() | st.text(max_size=20)
 )
 one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 
@@ -40,7 +41,7 @@ def test_without_a_file_the_scene_is_the_default_and_nothing_is_noted(tmp_path: 
 
 def test_a_file_cut_at_any_byte_gives_the_default_scene_and_a_note(tmp_path: Path) -> None:
     file = tmp_path / "scene.json"
-    saved = Saved(Scene(Colour((1, 2, 3)), Fit.TILE, mirror=True), "rvm")
+    saved = Saved(Scene(Colour((1, 2, 3)), Fit.TILE, mirror=True, edge=Edge(shift=-5)), "rvm")
     save(file, saved)
     whole = file.read_bytes()
     for length in range(len(whole.rstrip())):
@@ -75,6 +76,11 @@ def test_a_damaged_byte_never_opens_the_room(tmp_path: Path, position: int, valu
         '{"version":1,"scene":{"background":"remove","fit":"no","mirror":false}}',
         '{"version":1,"scene":{"background":"picture","path":"a.jpg","name":"","fit":"cover","mirror":false}}',
         '{"version":1,"scene":{"background":"remove","fit":"cover","mirror":false},"model":7}',
+        '{"version":1,"scene":{"background":"remove","fit":"cover","mirror":false,"feather":101}}',
+        '{"version":1,"scene":{"background":"remove","fit":"cover","mirror":false,"shift":-101}}',
+        '{"version":1,"scene":{"background":"remove","fit":"cover","mirror":false,"threshold":0}}',
+        '{"version":1,"scene":{"background":"remove","fit":"cover","mirror":false,"smooth":true}}',
+        '{"version":1,"scene":{"background":"remove","fit":"cover","mirror":false,"light_wrap":null}}',
     ],
 )
 def test_garbage_gives_the_default_scene_and_a_note(tmp_path: Path, text: str) -> None:
@@ -82,6 +88,12 @@ def test_garbage_gives_the_default_scene_and_a_note(tmp_path: Path, text: str) -
     found, note = load(tmp_path / "scene.json")
     assert found == Saved()
     assert str(tmp_path / "scene.json") in note
+
+
+def test_a_file_of_before_there_were_edge_options_has_the_usual_edge(tmp_path: Path) -> None:
+    old = '{"version":1,"scene":{"background":"blur","blur":9,"fit":"tile","mirror":true},"model":"rvm"}'
+    (tmp_path / "scene.json").write_text(old)
+    assert load(tmp_path / "scene.json") == (Saved(Scene(Blur(9), Fit.TILE, mirror=True), "rvm"), "")
 
 
 def test_a_folder_in_the_files_place_gives_the_default_scene(tmp_path: Path) -> None:
@@ -108,4 +120,5 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
 def test_clients_are_not_told_where_the_daemon_keeps_its_pictures() -> None:
     assert scene_to_dict(Scene(Picture(Path("/var/lib/secret"), "reef.jpg"))) == {
         "background": "picture", "name": "reef.jpg", "fit": "cover", "mirror": False,
+        "feather": 0, "shift": 0, "threshold": 50, "smooth": 70, "light_wrap": 0,
     }  # fmt: skip
