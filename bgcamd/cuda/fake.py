@@ -46,16 +46,16 @@ class FakeDriver(Driver):
     Attributes
     ----------
     calls: how often each method was called.
+    kept: the context outlives all who give it back, as where CUDA's runtime is in use, too: so does what broke it.
     """
 
     def __init__(self, card: Card | None = _CARD, run: Run | None = None) -> None:
         self._card, self._run = card, run
         self.calls: Counter[str] = Counter()
-        self._faults: dict[str, int] = {}
-        self._broken = False
+        self._faults: dict[str, tuple[int, bool]] = {}
+        self._broken = self.kept = False
         self._handles = itertools.count(1000)
-        self._contexts = 0
-        self._context = 0
+        self._contexts = self._context = 0
         self._threads: set[int] = set()
         self._memory: dict[int, Any] = {}
         self._registered: dict[int, int] = {}
@@ -65,9 +65,9 @@ class FakeDriver(Driver):
         self._graphs: dict[int, list[Callable[[], object]]] = {}
         self._capture: list[Callable[[], object]] | None = None
 
-    def fail(self, call: str, number: int = 1) -> None:
-        """Let the ``number``-th call of a method from now on fail, and all others until the context is given back."""
-        self._faults[call] = self.calls[call] + number
+    def fail(self, call: str, number: int = 1, *, lasting: bool = True) -> None:
+        """Let the ``number``-th call of a method from now on fail; if ``lasting``, all until the context is gone."""
+        self._faults[call] = self.calls[call] + number, lasting
 
     def check_nothing_left(self) -> None:
         """Raise AssertionError where something was not freed."""
@@ -105,13 +105,14 @@ class FakeDriver(Driver):
         self._contexts -= 1
         if self._contexts < 0:
             raise AssertionError("a context was given back twice")
-        if not self._contexts:
+        if not self._contexts and not self.kept:
             self._context, self._broken, self._capture = 0, False, None
             self._threads.clear()
 
     def make_current(self, context: int) -> None:
         if context != self._context:
             raise DeviceError("the GPU failed: cuCtxSetCurrent answered invalid device context")
+        self._answer("cuCtxSetCurrent")
         self._threads.add(threading.get_ident())
 
     def create_stream(self) -> int:
@@ -245,11 +246,9 @@ class FakeDriver(Driver):
         self._answer(call, waits=waits)
 
     def _count(self, call: str) -> None:
-        if threading.get_ident() not in self._threads:
+        if threading.get_ident() not in self._threads and not self._broken:  # one that is can't be entered
             raise AssertionError(f"{call}: this thread has not entered the GPU")
         self.calls[call] += 1
-        if self.calls[call] == self._faults.get(call):
-            self._broken = True
 
     def _freeing(self, call: str) -> None:
         self._count(call)
@@ -257,8 +256,12 @@ class FakeDriver(Driver):
             raise AssertionError(f"{call} while work is being recorded")
 
     def _answer(self, call: str, *, waits: bool = False) -> None:
-        if self._broken:
-            raise DeviceError(f"the GPU failed: {call} answered an illegal memory access was encountered")
+        number, lasting = self._faults.get(call, (0, False))
+        failing = 0 < number == self.calls[call]
+        self._broken = self._broken or (failing and lasting)
+        if failing or self._broken:
+            why = "an illegal memory access was encountered" if self._broken else "out of memory"
+            raise DeviceError(f"the GPU failed: {call} answered {why}")
         if waits and self._capture is not None:
             raise DeviceError(f"the GPU failed: {call} answered operation not permitted when stream is capturing")
 

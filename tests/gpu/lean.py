@@ -40,6 +40,10 @@ class LeanRuntime:
     def __str__(self) -> str:
         return f"{MODULE} {self.trt.__version__}"
 
+    def made(self, kind: str) -> Any:
+        """A ``Runtime``."""
+        return getattr(self.trt, kind)(self.logger)
+
     def failure(self, what: str) -> EngineError:
         """What has failed; why, it has written to stderr."""
         return EngineError(what)

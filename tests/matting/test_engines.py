@@ -175,6 +175,32 @@ class TestTensorRt:
             here.open(manifest, "tensorrt-rtx" if rtx else "tensorrt")
         assert "--upgrade" in caught.value.hint
 
+    def test_that_is_for_a_newer_cuda_than_the_drivers_is_not_even_loaded(
+        self, manifest: Manifest, machine: Callable[..., Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        wheel = tmp_path / "tensorrt_cu14_libs-11.9.dist-info"
+        wheel.mkdir()
+        (wheel / "METADATA").write_text("Metadata-Version: 2.1\nName: tensorrt_cu14_libs\nVersion: 11.9\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(EngineError) as caught:
+            machine().open(manifest, "tensorrt")
+        assert caught.value.message == "no TensorRT: tensorrt is for CUDA 14, the driver runs 13.0"
+        assert caught.value.hint == "update the GPU's driver"
+
+    @pytest.mark.parametrize("built", [False, True])
+    def test_that_does_not_start_is_let_alone(
+        self, manifest: Manifest, machine: Callable[..., Machine], built: bool
+    ) -> None:
+        here = machine()
+        trt = here.install()
+        if built:
+            here.open(manifest)[0].__exit__(None, None, None)
+        trt.ghosts = True
+        engine, why = here.open(manifest)
+        with engine:
+            assert "tensorrt 10.16.1 does not start: CUDA initialization failure with error: 35" in why
+        here.driver.check_nothing_left()
+
     def test_that_lacks_a_library_says_which(
         self, manifest: Manifest, machine: Callable[..., Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

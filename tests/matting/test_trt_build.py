@@ -125,8 +125,9 @@ def growing(counting: Manifest, counting_model: Path) -> Manifest:
     return replace(counting, file=str(counting_model))
 
 
+@pytest.mark.parametrize("unfit", [b"of another GPU", b"damaged"])
 def test_what_tensorrt_measured_helps_its_next_build(
-    growing: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    growing: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unfit: bytes
 ) -> None:
     driver = FakeDriver(CARD)
     monkeypatch.setitem(sys.modules, "tensorrt", FakeTrt(driver))  # type: ignore[arg-type]
@@ -134,6 +135,6 @@ def test_what_tensorrt_measured_helps_its_next_build(
     plans = Plans(growing, driver, TensorRt("tensorrt"), cache=cache)
     plans.plan(FRAME, build=True)
     assert cache.read("tensorrt-10.16.1-sm89.timing") == b"timings"
-    cache.write("tensorrt-10.16.1-sm89.timing", b"of another GPU")
+    cache.write("tensorrt-10.16.1-sm89.timing", unfit)
     plans.plan(Size(720, 1280), build=True)
     assert cache.read("tensorrt-10.16.1-sm89.timing") == b"timings"

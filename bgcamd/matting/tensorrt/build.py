@@ -32,7 +32,7 @@ def build_plan(
     TensorRT measures on the GPU, in the calling thread's context; TensorRT-RTX needs none. Raises EngineError.
     """
     trt = runtime.trt
-    builder = trt.Builder(runtime.logger)
+    builder = runtime.made("Builder")
     # Precision is the network's own; named only because 10.x has other ways, too.
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, runtime.logger)
@@ -62,7 +62,7 @@ def _config(runtime: TensorRt, builder: Any, card: Card) -> Any:
 
 def _use_timings(config: Any, timings: bytes) -> Any:
     cache = config.create_timing_cache(timings)
-    if not config.set_timing_cache(cache, False):  # of another GPU or version
+    if cache is None or not config.set_timing_cache(cache, False):  # damaged, or of another GPU or version
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, False)
     return cache

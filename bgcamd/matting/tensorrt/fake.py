@@ -5,7 +5,8 @@
     sys.modules["tensorrt"] = trt                # in place of the module
 
 It is as strict as the real one should be: it wants its scratch memory and every address before it runs, runs only on
-a stream of the driver's, and notices when its objects are freed in another order than the one that is safe.
+a stream of the driver's, wants one logger for all, and notices when its objects are freed in another order than the
+one that is safe. What runs a plan keeps the GPU's context for as long as the process lives, as CUDA's runtime does.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class FakeTrt:
     refuse: plans are not loaded, as when they are of another version; how many times from now on.
     breaks: builds fail, with this as the reason.
     dies: runs fail, as when the GPU has an error.
+    ghosts: what is made only looks right, and an error is logged: so it is with a driver that is too old.
     calls: how often things were made: "plan", "engine", "context", "run", "jit".
     freed: what was freed, in that order.
     """
@@ -68,7 +70,8 @@ class FakeTrt:
         self.__name__ = "tensorrt_rtx" if rtx else "tensorrt"
         self.__version__ = version
         self.driver = driver
-        self.refuse, self.breaks, self.dies = 0, "", False
+        self.refuse, self.breaks, self.dies, self.ghosts = 0, "", False, False
+        self._first: Any = None  # the logger that is used, whatever others are handed over later
         self.calls: Counter[str] = Counter()
         self.freed: list[str] = []
         self.BuilderFlag = _FlagOfRtx if rtx else _FlagOfTensorRt
@@ -81,24 +84,41 @@ class FakeTrt:
         """What this version's plans begin with."""
         return _MAGIC + f"{self.__name__} {self.__version__}\n".encode()
 
-    def Builder(self, logger: Any) -> _Builder:  # noqa: N802 - theirs
+    def Builder(self, logger: Any) -> _Builder | _Ghost:  # noqa: N802 - theirs
         """Build plans."""
-        return _Builder(self, logger)
+        self._made_with(logger)
+        return _Ghost() if self.ghosts else _Builder(self, logger)
 
     def OnnxParser(self, network: _Network, logger: Any) -> _Parser:  # noqa: N802 - theirs
         """Fill a network."""
         return _Parser(network)
 
-    def Runtime(self, logger: Any) -> Loader:  # noqa: N802 - theirs
+    def Runtime(self, logger: Any) -> Loader | _Ghost:  # noqa: N802 - theirs
         """Load plans; without a GPU the real one ends the process later."""
         if not self.driver.count():
             raise AssertionError("a TensorRT runtime was made without a GPU")
+        self._made_with(logger)
+        if self.ghosts:
+            return _Ghost()
+        self.driver.kept = True
         return Loader(self, logger)
+
+    def _made_with(self, logger: Any) -> None:
+        self._first = self._first or logger
+        if logger is not self._first:
+            raise AssertionError("two loggers: the first is used for all, also when it is gone")
+        if self.ghosts:
+            logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
 
     def watch(self, thing: object, kind: str) -> None:
         """Note when something is made, and when it is freed."""
         self.calls[kind] += 1
         weakref.finalize(thing, self.freed.append, kind)
+
+
+class _Ghost:
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name}: the real one ends the process here")
 
 
 class _Network:
@@ -143,8 +163,8 @@ class _Config:
         self.target = target
         return True
 
-    def create_timing_cache(self, content: bytes) -> _TimingCache:
-        return _TimingCache(content)
+    def create_timing_cache(self, content: bytes) -> _TimingCache | None:
+        return None if content == b"damaged" else _TimingCache(content)
 
     def set_timing_cache(self, cache: _TimingCache, ignore_mismatch: bool) -> bool:
         self.timings = cache

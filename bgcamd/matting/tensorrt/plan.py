@@ -66,14 +66,15 @@ class LoadedPlan:
 
     def _load(self, runtime: TensorRt, plan: bytes, compiled: bytes) -> None:
         trt = runtime.trt
-        self._loader = trt.Runtime(runtime.logger)
+        self._loader = runtime.made("Runtime")
         self._engine = self._loader.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise UnfitError(runtime.failure("it can't be loaded").message)
         if hasattr(trt, "IRuntimeCache"):
             self._settings = self._engine.create_runtime_config()
             self._kernels = self._settings.create_runtime_cache()
-            self._kernels.deserialize(compiled)  # what does not fit is left out
+            if compiled:
+                self._kernels.deserialize(compiled)  # what does not fit is left out
             self._settings.set_runtime_cache(self._kernels)
             self._settings.set_execution_context_allocation_strategy(_by_us(trt))
         self._context = self._engine.create_execution_context(self._settings or _by_us(trt))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import re
 from collections import deque
-from collections.abc import Callable
-from importlib import import_module
+from functools import cache
+from importlib import import_module, metadata
 from typing import Any, Literal, NamedTuple
 
 from bgcamd.cuda.driver import Card, Driver
@@ -20,6 +20,7 @@ RuntimeName = Literal["tensorrt", "tensorrt-rtx"]
 RUNTIMES: tuple[RuntimeName, ...] = ("tensorrt", "tensorrt-rtx")
 """The faster one first."""
 
+_MAJORS = range(11, 20)  # of CUDA, that there may be wheels for
 _log = logging.getLogger(__name__)
 
 
@@ -70,8 +71,7 @@ class TensorRt:
                 f"{package.module} {self.version} is too old, {oldest} is needed",
                 f"pip install --upgrade 'bgcamd[{package.extra}]'",
             )
-        self._errors: deque[str] = deque(maxlen=1)
-        self.logger = _logger(self.trt, self._errors.append)
+        self.logger, self._errors = _logger(self.trt)
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -86,6 +86,14 @@ class TensorRt:
             raise EngineError(f"{self} is not for the {card.name} (sm_{number})", "it is for GeForce and RTX cards")
         return getattr(kinds, f"SM{number}")
 
+    def made(self, kind: Literal["Builder", "Runtime"]) -> Any:
+        """One of those. Raises EngineError where it only looks like one: the first use of it would end the process."""
+        self._errors.clear()
+        thing = getattr(self.trt, kind)(self.logger)
+        if self._errors:
+            raise self.failure(f"{self} does not start")
+        return thing
+
     def failure(self, what: str) -> EngineError:
         """What has failed, with the last that TensorRT said about it."""
         said = self._errors.pop() if self._errors else "it gave no reason"
@@ -99,9 +107,29 @@ def probe(name: RuntimeName, driver: Driver) -> TensorRt:
     """
     if not driver.count():
         raise EngineError("there is no NVIDIA GPU, or no driver for it", "`nvidia-smi` must list it")
+    _check_driver(name, driver.version())
     runtime = TensorRt(name)
     runtime.target(driver.card(0))
     return runtime
+
+
+def _check_driver(name: RuntimeName, version: int) -> None:
+    """Raise EngineError where the wheels are for a newer CUDA than the driver runs: that is as bad as no driver."""
+    module = _PACKAGES[name].module
+    made_for = [major for major in _MAJORS if _is_installed(f"{module}_cu{major}_libs")]
+    if made_for and min(made_for) > version // 1000:
+        raise EngineError(
+            f"{module} is for CUDA {min(made_for)}, the driver runs {version // 1000}.{version % 1000 // 10}",
+            "update the GPU's driver",
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def _imported(module: str, hint: str) -> Any:
@@ -114,17 +142,23 @@ def _imported(module: str, hint: str) -> Any:
         raise EngineError(f"{module} can't be loaded: {reason}", hint) from error
 
 
-def _logger(trt: Any, keep: Callable[[str], None]) -> Any:
-    """Made late, since its base class is not everywhere."""
+@cache
+def _logger(trt: Any) -> tuple[Any, deque[str]]:
+    """The logger of this process, and the last error that it was told.
 
-    class Logger(trt.ILogger):  # type: ignore[misc]
+    TensorRT goes on using the first that it was given, for all that was made since: so there is one, for ever.
+    """
+    errors: deque[str] = deque(maxlen=1)
+
+    class Logger(trt.ILogger):  # type: ignore[misc]  # made late, since its base class is not everywhere
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
         def log(self, severity: Any, message: str) -> None:
-            if severity.name in {"ERROR", "INTERNAL_ERROR"}:
-                keep(message)
-            elif severity.name == "WARNING":
+            kind = severity.name  # once: a build tells ten thousand things that nobody wants to know
+            if kind in {"ERROR", "INTERNAL_ERROR"}:
+                errors.append(message)
+            elif kind == "WARNING":
                 _log.debug("%s: %s", trt.__name__, message)
 
-    return Logger()
+    return Logger(), errors
