@@ -57,7 +57,7 @@ class Networks:
     ) -> None:
         self._choice, self._threads, self._size = choice, threads, size
         self._look, self._open_gpu = look, open_gpu
-        self._gpu: Gpu | None = None  # the one that was opened last
+        self._gpus: list[Gpu] = []  # that are open; the last one is in use, or soon will be
         self._failed_at = float("-inf")
 
     def open(self, name: str) -> Model:
@@ -112,7 +112,8 @@ class Networks:
     @property
     def gpu(self) -> Gpu | None:
         """The GPU that is in use."""
-        return self._gpu
+        gpus = tuple(self._gpus)  # by any thread
+        return gpus[-1] if gpus else None
 
     def _again(self, name: str, tell: Progress) -> Model:
         """On the GPU after it has failed; raises EngineError where that is not to be had any more."""
@@ -120,7 +121,7 @@ class Networks:
         if isinstance(model.pipeline, GraphPipeline):
             return model
         model.close()
-        raise EngineError(model.why)
+        raise EngineError(model.why, "restart bgcamd: for some errors of a GPU there is no other cure")
 
     def _built(
         self, name: str, manifest: Manifest, ways: tuple[Way, ...], reasons: tuple[Reason, ...], tell: Progress
@@ -161,13 +162,9 @@ class Networks:
             canvas = stack.enter_context(CudaCanvas(gpu, self._size))
             pipeline = stack.enter_context(GraphPipeline(canvas, engine))
             _prove(pipeline)
-            self._gpu = gpu
-            stack.callback(self._forget, gpu)
+            self._gpus.append(gpu)
+            stack.callback(self._gpus.remove, gpu)
             return Model(name, pipeline, why_here(way.runtime, reasons), close=_quietly(stack.pop_all()))
-
-    def _forget(self, gpu: Gpu) -> None:
-        if self._gpu is gpu:
-            self._gpu = None
 
 
 def _prove(pipeline: Pipeline) -> None:

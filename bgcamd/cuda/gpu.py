@@ -158,6 +158,7 @@ class Gpu:
         self._compiler = compiler
         self._lock = threading.Lock()
         self._registered: dict[int, tuple[int, int]] = {}  # of the host's memory: address -> size, the GPU's address
+        self._closed = False
         if ordinal >= driver.count():
             raise DeviceError("there is no NVIDIA GPU, or no driver for it", "`nvidia-smi` must list it")
         self.driver = driver
@@ -179,6 +180,8 @@ class Gpu:
     ) -> None:
         with suppress(DeviceError):
             self.enter_thread()
+        with self._lock:
+            self._closed = True
         for start in list(self._registered):
             with suppress(DeviceError):
                 self._unregister(start)
@@ -211,6 +214,8 @@ class Gpu:
         """
         start, size = view.ctypes.data, view.nbytes
         with self._lock:
+            if self._closed:
+                raise DeviceError("the GPU is not in use any more")
             self.enter_thread()
             self.driver.register(start, size)
             try:
@@ -224,7 +229,8 @@ class Gpu:
     def _unregister(self, start: int) -> None:
         with self._lock:
             if self._registered.pop(start, None) is not None:
-                self.enter_thread()
+                with suppress(DeviceError):  # which a GPU that has failed may not allow
+                    self.enter_thread()
                 self.driver.unregister(start)
 
     def registered(self, start: int, size: int) -> int | None:

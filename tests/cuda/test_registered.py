@@ -39,6 +39,15 @@ def test_closing_twice_and_after_the_gpu_does_nothing() -> None:
     driver.check_nothing_left()
 
 
+def test_a_gpu_that_is_closed_takes_no_more() -> None:
+    driver = FakeDriver()
+    with Gpu(driver, compiler=fake_compiler) as gpu:
+        pass
+    with Gpu(driver, compiler=fake_compiler), pytest.raises(DeviceError, match="not in use any more"):
+        gpu.register(pages())  # its context is the other's, too
+    driver.check_nothing_left()
+
+
 def test_another_thread_may_register_and_close(gpu: Gpu) -> None:
     view = pages()
 

@@ -194,11 +194,11 @@ def test_a_gpu_that_fails_once_is_opened_again_and_twice_is_left_alone(
     machine.build(model)
     here = house()
     here.sees(235)
-    machine.driver.fail("launch_graph", 3)
+    machine.driver.fail("launch_graph", 3, lasting=False)
     first = here.daemon.model
     here.until(lambda: here.on_gpu and here.daemon.model is not first)
     here.sees(235)
-    machine.driver.fail("launch_graph", 3)
+    machine.driver.fail("launch_graph", 3, lasting=False)
     here.until(lambda: not here.on_gpu and bool(here.daemon.status()["problems"]))
     here.sees(235)
     (problem,) = here.daemon.status()["problems"]  # type: ignore[misc]
@@ -206,6 +206,34 @@ def test_a_gpu_that_fails_once_is_opened_again_and_twice_is_left_alone(
     assert "launch_graph" in problem
     threading.Event().wait(0.2)
     assert not here.on_gpu
+
+
+def test_a_gpu_that_stays_broken_as_long_as_the_process_lives_leaves_the_cpu_at_work_and_says_what_helps(
+    house: Callable[[], House], machine: Machine, model: str
+) -> None:
+    machine.build(model)
+    here = house()
+    here.sees(235)
+    machine.driver.fail("launch_graph")
+    here.until(lambda: "illegal memory access" in str(here.daemon.status()["progress"]))
+    assert "restart bgcamd" in str(here.daemon.status()["progress"])
+    assert not here.on_gpu
+    here.sees(235)
+
+
+def test_what_can_not_be_recorded_is_queued_call_by_call(
+    house: Callable[[], House], machine: Machine, model: str
+) -> None:
+    machine.build(model)
+    machine.driver.fail("end_capture", lasting=False)
+    here = house()
+    here.sees(235)
+    assert here.on_gpu
+    assert machine.trt.calls["run"] > 3
+    launched, recorded = (machine.driver.calls[call] for call in ("launch_graph", "begin_capture"))
+    here.sees(235)
+    assert machine.driver.calls["launch_graph"] == launched
+    assert machine.driver.calls["begin_capture"] == recorded
 
 
 @pytest.mark.parametrize("call", ["upload", "launch", "download", "wait", "record"])
@@ -261,5 +289,10 @@ def test_cameras_memory_is_the_gpus_to_read_while_one_is_in_use(machine: Machine
     assert networks.gpu is None
     opened = networks.open(model)
     assert networks.gpu is not None
+    other = networks.open(model)
+    latest = networks.gpu
+    other.close()
+    assert networks.gpu is not None
+    assert networks.gpu is not latest
     opened.close()
     assert networks.gpu is None

@@ -116,7 +116,11 @@ class CudaCanvas:
 
         A frame in memory that the GPU was told of (``Gpu.register``) is read from there, and released by ``give``.
         """
-        self.gpu.enter_thread()
+        try:
+            self.gpu.enter_thread()
+        except DeviceError:
+            raw.release()
+            raise
         self._intake.take(raw, mirror=mirror)
         return DeviceFrame(self._intake.picture, raw, self.size, self.color)
 

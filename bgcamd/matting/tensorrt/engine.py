@@ -56,7 +56,8 @@ class TensorRtEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._gpu.enter_thread()
+        with suppress(DeviceError):  # a GPU that has failed may not let anybody in
+            self._gpu.enter_thread()
         self._unload()
 
     def prepare(self, size: Size) -> None:

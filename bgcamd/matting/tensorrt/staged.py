@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bgcamd.cuda.gpu import DeviceArray, Gpu
-from bgcamd.errors import EngineError
+from bgcamd.errors import DeviceError, EngineError
 from bgcamd.frame import InputSpec, Matte, Size
 from bgcamd.matting.tensorrt.engine import TensorRtEngine
 
@@ -46,7 +46,8 @@ class Staged:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._gpu, self._engine:
-            self._gpu.enter_thread()
+            with suppress(DeviceError):  # a GPU that has failed may not let anybody in
+                self._gpu.enter_thread()
             self._memory.close()
 
     def fit(self, size: Size) -> InputSpec:
