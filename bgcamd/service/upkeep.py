@@ -30,7 +30,7 @@ class Holder(Protocol):
 
 
 class _EndedError(Exception):
-    """The daemon ends while a network is being built."""
+    """A network is being built that nobody waits for any more: the daemon ends, or another model is in use."""
 
 
 class Upkeep:
@@ -110,6 +110,6 @@ class Upkeep:
             self.progress = str(error)
 
     def _tell(self, progress: str) -> None:
-        if self._ended or self._failed is not None:
+        if self._ended or self._failed is not None or self._holder.model is not self._tried:
             raise _EndedError
         self.progress = progress

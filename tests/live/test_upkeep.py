@@ -138,6 +138,24 @@ def test_a_better_network_for_a_model_that_is_gone_is_closed(house: House) -> No
     assert house.daemon.model is now
 
 
+def test_another_model_ends_the_build_of_the_one_before(house: House) -> None:
+    ended = threading.Event()
+
+    def build(tell: Progress) -> Model:
+        try:
+            while True:
+                tell("building")
+                threading.Event().wait(0.005)
+        finally:
+            ended.set()
+
+    house.use(house.open(FakeEngine(), better=build))
+    house.wait_until(lambda: house.daemon.status()["progress"] == "building")
+    house.daemon.apply(house.daemon.scene, "other")
+    assert ended.wait(10)
+    house.wait_until(lambda: house.daemon.status()["progress"] is None)
+
+
 def test_the_end_of_the_daemon_ends_a_build(live: Any) -> None:
     house, ended = House(live), threading.Event()
 
