@@ -34,7 +34,7 @@ def compiled(source: Path, capability: tuple[int, int]) -> bytes:
 def compile_source(text: bytes, name: str, capability: tuple[int, int]) -> bytes:
     """Compile to a cubin; needs neither a GPU nor a driver. Raises DeviceError with the compiler's words."""
     nvrtc = _nvrtc()
-    options = [option.encode() for option in (*_OPTIONS, f"--gpu-architecture=sm_{capability[0]}{capability[1]}")]
+    options = [option.encode() for option in (*_OPTIONS, f"--gpu-architecture=sm_{_target(nvrtc, capability)}")]
     program = _ask(nvrtc, "nvrtcCreateProgram", text, name.encode(), 0, [], [])
     try:
         (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
@@ -45,6 +45,18 @@ def compile_source(text: bytes, name: str, capability: tuple[int, int]) -> bytes
         return cubin
     finally:
         nvrtc.nvrtcDestroyProgram(program)
+
+
+def _target(nvrtc: Any, capability: tuple[int, int]) -> int:
+    """What to compile for: this GPU, or the newest that NVRTC knows and whose code it runs, too."""
+    number = 10 * capability[0] + capability[1]
+    known: list[int] = _ask(nvrtc, "nvrtcGetSupportedArchs")
+    fitting = [each for each in known if each // 10 == capability[0] and each <= number]
+    if not fitting:
+        version = ".".join(map(str, _ask(nvrtc, "nvrtcVersion")))
+        hint = "pip install --upgrade nvidia-cuda-nvrtc" if number > max(known) else "bgcamd needs a newer GPU"
+        raise DeviceError(f"NVRTC {version} makes no code for this GPU, sm_{number}", hint)
+    return max(fitting)
 
 
 def _keep(file: Path, cubin: bytes) -> None:

@@ -101,9 +101,18 @@ def test_an_error_in_the_source_is_told_with_its_line() -> None:
     assert "\n" not in raised.value.message
 
 
-def test_a_gpu_that_the_compiler_does_not_know_is_told() -> None:
-    with pytest.raises(DeviceError, match="GPU: nvrtc: error: invalid value for --gpu-architecture"):
-        compile_source(TEXT.encode(), "some.cu", (3, 0))
+@pytest.mark.parametrize(
+    ("capability", "hint"),
+    [((3, 0), "bgcamd needs a newer GPU"), ((99, 0), "pip install --upgrade nvidia-cuda-nvrtc")],
+)
+def test_a_gpu_that_the_compiler_does_not_know_is_told(capability: tuple[int, int], hint: str) -> None:
+    with pytest.raises(DeviceError, match="makes no code for this GPU, sm_") as raised:
+        compile_source(TEXT.encode(), "some.cu", capability)
+    assert raised.value.hint == hint
+
+
+def test_a_gpu_that_is_newer_than_the_compiler_runs_the_code_of_the_one_before() -> None:
+    assert compile_source(TEXT.encode(), "some.cu", (8, 5)) == compile_source(TEXT.encode(), "some.cu", (8, 0))
 
 
 def test_a_failed_compilation_keeps_nothing(source: Path, kept: Path) -> None:
