@@ -225,7 +225,7 @@ def _lay_out_for_8() -> None:
     network = plan.with_suffix(".onnx")
     os.environ |= {"BGCAMD_PROBE_MODEL": str(network), "BGCAMD_PROBE_PLAN": str(plan)}
     try:
-        from bgcamd.matting.tensorrt.fixed import fixed_network
+        from bgcamd.matting.fixed import fixed_network
 
         made = fixed_network(manifest, check_model(manifest), manifest.input.spec(SIZE).size, half=True)
     except (BgcamError, ImportError) as error:

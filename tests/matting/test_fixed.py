@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bgcamd.errors import EngineError, ModelError
 from bgcamd.frame import Size
+from bgcamd.matting.fixed import fixed_network
 from bgcamd.matting.manifest import Manifest, State, find_manifest
-from bgcamd.matting.tensorrt.fixed import fixed_network
 
 FRAME = Size(1280, 720)
 Fetched = Callable[[Manifest], Manifest]

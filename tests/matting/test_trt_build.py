@@ -13,11 +13,11 @@ from bgcamd.cuda.driver import Card
 from bgcamd.cuda.fake import FakeDriver
 from bgcamd.errors import EngineError
 from bgcamd.frame import Size
+from bgcamd.matting.fixed import fixed_network
 from bgcamd.matting.manifest import Manifest, find_manifest
 from bgcamd.matting.tensorrt.build import build_plan
 from bgcamd.matting.tensorrt.cache import PlanCache
 from bgcamd.matting.tensorrt.fake import FakeTrt
-from bgcamd.matting.tensorrt.fixed import fixed_network
 from bgcamd.matting.tensorrt.plans import Plans
 from bgcamd.matting.tensorrt.runtime import TensorRt
 

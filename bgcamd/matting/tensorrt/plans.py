@@ -85,7 +85,7 @@ class Plans:
         self._cache.write(f"{self._key(size).name}.jit", compiled)
 
     def _build(self, size: Size, tell: Progress) -> bytes:
-        from bgcamd.matting.tensorrt.fixed import fixed_network  # noqa: PLC0415 - onnx takes 0.2 s, and only this needs it
+        from bgcamd.matting.fixed import fixed_network  # noqa: PLC0415 - onnx takes 0.2 s, and only this needs it
 
         tell(None, "preparing")
         model = fixed_network(self.manifest, self._file, size, half=self.half)

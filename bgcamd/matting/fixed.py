@@ -1,8 +1,9 @@
-"""A network as TensorRT wants it: every shape fixed, constants folded, and, on request, in half precision."""
+"""A network for pictures of one size: every shape fixed, constants folded, and, on request, in half precision."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from bgcamd.matting.manifest import Manifest
 from bgcamd.matting.session import CPU, ERRORS, FATAL, Session, first_line
 
 
-def fixed_network(manifest: Manifest, file: Path, size: Size, *, half: bool) -> bytes:
+def fixed_network(manifest: Manifest, file: Path, size: Size, *, half: bool = False, foreground: bool = False) -> bytes:
     """Return an ONNX network for pictures of ``size``, the network's own, not the frame's.
 
     Its inputs are the picture and the recurrent states, its outputs the alpha and the states that go with the next
-    frame; all are float32, or float16 with ``half``. The first states are zeros, as large as those that follow.
+    frame, and, on request, the foreground; all are float32, or float16 with ``half``. The first states are zeros, as
+    large as those that follow.
     A second's work, and three times the file's size in memory.
 
     Raises
@@ -31,17 +33,22 @@ def fixed_network(manifest: Manifest, file: Path, size: Size, *, half: bool) -> 
     shapes = session.shapes(size)
     session.close()
     model = onnx.load(file)
-    _fix(model.graph, manifest, size, shapes)
+    outputs = [manifest.output.alpha, *(state.output for state in manifest.states)]
+    if foreground and manifest.output.foreground is not None:
+        outputs.append(manifest.output.foreground)
+    _fix(model.graph, manifest, size, shapes, outputs)
     model = _folded(model, manifest)
     result: bytes = (_halved(model) if half else model).SerializeToString()
     return result
 
 
-def _fix(graph: Any, manifest: Manifest, size: Size, shapes: dict[str, tuple[int, ...]]) -> None:
+def _fix(
+    graph: Any, manifest: Manifest, size: Size, shapes: dict[str, tuple[int, ...]], outputs: Sequence[str]
+) -> None:
     """Let the manifest's constants be weights, and leave no output that nobody asks for: what led to it is dropped."""
     fed: dict[str, tuple[int, ...]] = {manifest.input.name: (1, 3, size.height, size.width)}
     fed |= {state.input: shapes[state.output] for state in manifest.states}
-    taken = {name: shapes[name] for name in (manifest.output.alpha, *(state.output for state in manifest.states))}
+    taken = {name: shapes[name] for name in outputs}
     for values, wanted in ((graph.input, fed), (graph.output, taken)):
         kept = [_value(value.name, wanted[value.name]) for value in values if value.name in wanted]
         del values[:]
