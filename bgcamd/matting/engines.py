@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -129,17 +130,17 @@ def open_engine(
     ModelError: the weights are not fetched, damaged, or not what the manifest says.
     EngineError: TensorRT was asked for, and does not work; it says what is missing.
     """
-    file = check_model(manifest)
+    on_cpu = partial(OnnxEngine, manifest, check_model(manifest), threads=threads, rewrite=size is not None)
     if choice == "cpu":
-        return OnnxEngine(manifest, file, threads=threads), "cpu was asked for"
+        return on_cpu(), "cpu was asked for"
     if choice == "auto" and size is None and manifest.input.size is None:
-        return OnnxEngine(manifest, file, threads=threads), "TensorRT would be built for each picture's size anew"
+        return on_cpu(), "TensorRT would be built for each picture's size anew"
     try:
         return _staged(manifest, choice, size or USUAL, progress=progress, driver=driver, open_gpu=open_gpu)
     except EngineError as error:
         if choice != "auto":
             raise
-        return OnnxEngine(manifest, file, threads=threads), error.message
+        return on_cpu(), error.message
 
 
 def build_ahead(

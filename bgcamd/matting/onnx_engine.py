@@ -14,8 +14,9 @@ from bgcamd.errors import EngineError
 from bgcamd.frame import InputSpec, Matte, Size
 from bgcamd.matting.answer import alpha_of, foreground_of
 from bgcamd.matting.manifest import Manifest
+from bgcamd.matting.rewritten import Rewritten, rewritten
 from bgcamd.matting.session import ERRORS, Array, Session, first_line
-from bgcamd.matting.signature import planes
+from bgcamd.matting.signature import Misfit, planes
 
 
 class OnnxEngine:
@@ -29,15 +30,17 @@ class OnnxEngine:
     manifest: what goes in and what comes out.
     file: the ONNX file.
     threads: how many work on one frame.
+    rewrite: let ``fit`` make the network faster for frames of the size; a part of a second's work for each new one.
 
     Raises
     ------
     ModelError: the file is no network, or not the one that the manifest describes.
     """
 
-    def __init__(self, manifest: Manifest, file: Path, *, threads: int = 1) -> None:
-        self._manifest = manifest
-        self._session = Session(manifest, file, threads=threads)
+    def __init__(self, manifest: Manifest, file: Path, *, threads: int = 1, rewrite: bool = True) -> None:
+        self._manifest, self._file, self._threads, self._rewrite = manifest, file, threads, rewrite
+        self._session: Session | Rewritten = Session(manifest, file, threads=threads)
+        self._misfit = Misfit(manifest, file)
         self._name = f"{manifest.name} on cpu (onnxruntime {ort.__version__})"
         self._fitted: Size | None = None
         self._turns: list[Any] = []
@@ -98,8 +101,9 @@ class OnnxEngine:
     def _allocate(self, size: Size) -> None:
         """Make the arrays and bind them: turn 0 starts from the first states, 1 and 2 take turns after it."""
         output, states = self._manifest.output, self._manifest.states
-        arrays = {name: np.zeros(shape, np.float32) for name, shape in self._session.shapes(size).items()}
-        self._alpha = arrays[output.alpha].reshape(planes(arrays[output.alpha].shape, output, self._session.misfit))
+        shapes = self._open(size)
+        arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        self._alpha = arrays[output.alpha].reshape(planes(shapes[output.alpha], output, self._misfit))
         self._foreground = self._colours(arrays)
         first = self._session.first_states()
         odd = {state.output: arrays[state.output] for state in states}
@@ -108,11 +112,23 @@ class OnnxEngine:
         for source, target in ((odd, even), (even, odd)):
             self._turns.append(self._bind({state.input: source[state.output] for state in states}, arrays | target))
 
+    def _open(self, size: Size) -> dict[str, tuple[int, ...]]:
+        """Open the network, rewritten for pictures of ``size`` if that is possible; the shapes of its outputs."""
+        self._turns.clear()
+        own = self._session
+        if isinstance(own, Rewritten):
+            own.close()
+            own = Session(self._manifest, self._file, threads=self._threads)
+        shapes = own.shapes(size)
+        made = rewritten(own, self._manifest, self._file, size, threads=self._threads) if self._rewrite else None
+        self._session = made or own
+        return shapes
+
     def _colours(self, arrays: Mapping[str, Array]) -> Array | None:
         if (name := self._manifest.output.foreground) is None:
             return None
         if arrays[name].shape != (1, 3, *self._alpha.shape[1:]):
-            raise self._session.misfit("output.foreground", f"has the shape {arrays[name].shape}, unlike the alpha's")
+            raise self._misfit("output.foreground", f"has the shape {arrays[name].shape}, unlike the alpha's")
         colours: Array = arrays[name][0]
         return colours
 

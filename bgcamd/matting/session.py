@@ -77,14 +77,19 @@ class Session:
         return {name: answer.shape for name, answer in zip(self._outputs, answers, strict=True)}
 
 
-def _open(manifest: Manifest, file: Path, threads: int) -> Any:
+def native_session(network: str | bytes, threads: int) -> Any:
+    """ONNX Runtime's session of a network, by its path or its bytes, on the CPU. Raises one of ``ERRORS``."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = FATAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a waiting core is another's core
+    return ort.InferenceSession(network, options, providers=CPU)
+
+
+def _open(manifest: Manifest, file: Path, threads: int) -> Any:
     try:
-        return ort.InferenceSession(str(file), options, providers=CPU)
+        return native_session(str(file), threads)
     except ERRORS as error:
         raise ModelError(
             f"model {manifest.name}: {file} is not an ONNX network that onnxruntime {ort.__version__} can load:"
