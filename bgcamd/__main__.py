@@ -91,7 +91,7 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
         air = stack.enter_context(_on_air(settings.camera, choices))
         saved = _saved(state, settings)
         scene = change.applied_to(saved.scene, background_of)
-        networks = Networks(settings.model.engine, settings.model.threads, air.plate.size)
+        networks = Networks(settings.model.engine, settings.model.threads, air.plate.size, settings.model.quality)
         air.camera.registrar = lambda: networks.gpu
         model, chosen = _model(networks, settings.model.name, None if model_asked else saved.model)
         daemon = stack.enter_context(_assembled(settings, air, networks, model, scene, strangers=listener.anyone))

@@ -247,7 +247,10 @@ class Canvas(Protocol):
     """Pixels, in the one working format and size that the canvas was made for. One frame at a time.
 
     All arrays returned belong to the canvas and are valid until the same verb is called again.
+    colours_edges: whether soft pixels get the person's own colour, without the old room's.
     """
+
+    colours_edges: bool
 
     @property
     def size(self) -> Size:
@@ -255,6 +258,9 @@ class Canvas(Protocol):
 
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
         """Bring a source's frame, of any format and size, into the working planes; ``raw`` is released once copied."""
+
+    def moved(self) -> int:
+        """The largest change of any part of the picture taken last since ``refine``, 0..255; 255 where not known."""
 
     def look(self, region: Region | None) -> None:
         """Say what of the frames ``shrink`` shows the network from now on; None for all. Not part of recorded work."""

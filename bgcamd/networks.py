@@ -18,6 +18,7 @@ from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cuda.driver import Driver
 from bgcamd.cuda.gpu import Gpu
+from bgcamd.effort import Governor, Quality
 from bgcamd.errors import DeviceError, EngineError
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.graphs import GraphPipeline
@@ -31,6 +32,7 @@ from bgcamd.pipeline import Pipeline
 from bgcamd.scene import Blur, PreparedScene, Scene
 from bgcamd.service.model import Model, Progress
 
+_USUAL, _BEST = "selfie", "rvm"
 _SOON_S = 600.0  # a GPU that fails twice within this time is left alone
 
 Look = Callable[[Choice], tuple[tuple[Way, ...], tuple[Reason, ...]]]
@@ -43,6 +45,7 @@ class Networks:
     ----------
     choice, threads: what runs them, and the CPU's threads on one frame.
     size: of the frames.
+    quality: how much work a frame is worth on the CPU.
     look, open_gpu: in place of the machine's own.
     """
 
@@ -51,11 +54,12 @@ class Networks:
         choice: Choice,
         threads: int,
         size: Size,
+        quality: Quality = "auto",
         *,
         look: Look = find_ways,
         open_gpu: Callable[[Driver], Gpu] = Gpu,
     ) -> None:
-        self._choice, self._threads, self._size = choice, threads, size
+        self._choice, self._threads, self._size, self._quality = choice, threads, size, quality
         self._look, self._open_gpu = look, open_gpu
         self._gpus: list[Gpu] = []  # that are open; the last one is in use, or soon will be
         self._failed_at = float("-inf")
@@ -65,21 +69,20 @@ class Networks:
 
         Raises ModelError; EngineError also where TensorRT was asked for and is not to be had.
         """
-        manifest = find_manifest(name)
         if self._choice == "cpu":
-            return self._on_cpu(name, manifest, "cpu was asked for")
+            return self._on_cpu(name, "cpu was asked for")
         ways, reasons = self._look(self._choice)
         for number, way in enumerate(ways):
             try:
-                return self._on_gpu(name, manifest, way, reasons, None)
+                return self._on_gpu(name, way, reasons, None)
             except NotBuiltError:
-                build = partial(self._built, name, manifest, ways[number:], reasons)
-                return self._on_cpu(name, manifest, f"{title(way.runtime.name)} is not ready yet", build)
+                build = partial(self._built, name, ways[number:], reasons)
+                return self._on_cpu(name, f"{title(way.runtime.name)} is not ready yet", build)
             except EngineError as error:
                 reasons = (*reasons, Reason(way.runtime.name, error))
         if self._choice != "auto":
             raise as_error(reasons)
-        return self._on_cpu(name, manifest, in_words(reasons))
+        return self._on_cpu(name, in_words(reasons))
 
     def best(self, name: str, tell: Progress) -> Model:
         """Open a model where it runs best, however long it takes. Raises as ``open`` does."""
@@ -103,11 +106,10 @@ class Networks:
         """Open a model on the CPU, since the GPU that ran it has failed; back to the GPU once. Raises EngineError."""
         first = time.monotonic() - self._failed_at > _SOON_S
         self._failed_at = time.monotonic()
-        manifest = find_manifest(model.name)
         if first:
-            return self._on_cpu(model.name, manifest, error.message, partial(self._again, model.name))
+            return self._on_cpu(model.name, error.message, partial(self._again, model.name))
         problem = f"{error.message}, again: the CPU does its work"
-        return replace(self._on_cpu(model.name, manifest, error.message), problem=problem)
+        return replace(self._on_cpu(model.name, error.message), problem=problem)
 
     @property
     def gpu(self) -> Gpu | None:
@@ -123,35 +125,39 @@ class Networks:
         model.close()
         raise EngineError(model.why, "restart bgcamd: for some errors of a GPU there is no other cure")
 
-    def _built(
-        self, name: str, manifest: Manifest, ways: tuple[Way, ...], reasons: tuple[Reason, ...], tell: Progress
-    ) -> Model:
+    def _built(self, name: str, ways: tuple[Way, ...], reasons: tuple[Reason, ...], tell: Progress) -> Model:
         """Build for the first TensorRT that takes the network. Raises EngineError."""
         for way in ways:
             try:
-                return self._on_gpu(name, manifest, way, reasons, tell)
+                return self._on_gpu(name, way, reasons, tell)
             except EngineError as error:
                 reasons = (*reasons, Reason(way.runtime.name, error))
         raise as_error(reasons)
 
-    def _on_cpu(
-        self, name: str, manifest: Manifest, why: str, better: Callable[[Progress], Model] | None = None
-    ) -> Model:
+    @staticmethod
+    def _manifest(name: str, *, spare: bool) -> Manifest:
+        """The one of this name; of "auto" the best that is fetched, where there is time to spare, else the usual."""
+        if name != "auto":
+            return find_manifest(name)
+        best = find_manifest(_BEST)
+        return best if spare and best.path().is_file() else find_manifest(_USUAL)
+
+    def _on_cpu(self, name: str, why: str, better: Callable[[Progress], Model] | None = None) -> Model:
+        manifest = self._manifest(name, spare=self._quality == "high")
         with ExitStack() as stack:
             engine = stack.enter_context(OnnxEngine(manifest, check_model(manifest), threads=self._threads))
             prove(engine, self._size)
-            pipeline = Pipeline(HostCanvas(self._size), engine)
+            pipeline = Pipeline(HostCanvas(self._size), engine, governor=Governor(self._quality))
             return Model(name, pipeline, why, close=stack.pop_all().close, better=better)
 
-    def _on_gpu(
-        self, name: str, manifest: Manifest, way: Way, reasons: tuple[Reason, ...], tell: Progress | None
-    ) -> Model:
+    def _on_gpu(self, name: str, way: Way, reasons: tuple[Reason, ...], tell: Progress | None) -> Model:
         """tell: None where nothing may be built. Raises NotBuiltError then."""
+        manifest = self._manifest(name, spare=True)
 
         def progress(fraction: float | None, phase: str) -> None:
             if tell is not None:
                 share = "" if fraction is None else f", {fraction:.0%}"
-                tell(f"{phase} {name} for {title(way.runtime.name)}{share}")
+                tell(f"{phase} {manifest.name} for {title(way.runtime.name)}{share}")
 
         check_model(manifest)
         with ExitStack() as stack:
@@ -160,7 +166,7 @@ class Networks:
             engine = open_gpu_engine(manifest, gpu, way.runtime, self._size, build=build, progress=progress)
             stack.enter_context(engine)
             canvas = stack.enter_context(CudaCanvas(gpu, self._size))
-            pipeline = stack.enter_context(GraphPipeline(canvas, engine))
+            pipeline = stack.enter_context(GraphPipeline(canvas, engine, governor=Governor("high")))
             _prove(pipeline)
             self._gpus.append(gpu)
             stack.callback(self._gpus.remove, gpu)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from bgcamd.frame import Canvas, Engine, Frame, InputSpec, Size
+import time
+
+from bgcamd.effort import THOROUGH, Governor
+from bgcamd.frame import Canvas, Engine, Frame, InputSpec, Size, Tensor
 from bgcamd.gaze import Gaze
-from bgcamd.scene import Keep, PreparedScene
+from bgcamd.scene import Edge, Keep, PreparedScene
 from bgcamd.stats import Stats
 
 
@@ -15,16 +18,21 @@ class Pipeline:
 
     Parameters
     ----------
-    looks: how often the network looks at a frame, 1 or 2; once more in a mirror.
+    governor: says how much work a frame is worth; None to do the usual for each.
     """
 
-    def __init__(self, canvas: Canvas, engine: Engine, stats: Stats | None = None, *, looks: int = 1) -> None:
+    def __init__(
+        self, canvas: Canvas, engine: Engine, stats: Stats | None = None, *, governor: Governor | None = None
+    ) -> None:
         self.canvas = canvas
         self.stats = stats or Stats()
         self.engine = engine
-        self._looks = looks
+        self._governor, self._effort = governor, THOROUGH if governor is None else governor.effort
+        self._kept: tuple[Tensor, Edge] | None = None  # the last alpha, and how its edge was drawn
+        self._in_a_row = 0  # frames that it was used for since
         self._spec: InputSpec = engine.fit(canvas.size)
         self._gaze = Gaze(canvas.size)
+        canvas.colours_edges = self._effort.edges
         self._seen_mirrored: bool | None = None  # how the network saw the last frame; None when it saw none
 
     def run(self, raw: Frame, scene: PreparedScene, *, passes: int = 1) -> Frame:
@@ -34,46 +42,77 @@ class Pipeline:
         still a recurrent network settles, and another finds where to look. Raises SourceError for a damaged frame
         and EngineError without a valid matte: then there is nothing to show, and the caller must show something else.
         """
-        canvas, stage = self.canvas, self.stats.stage
-        with stage("take"):
-            frame = canvas.take(raw, mirror=scene.scene.mirror)
+        begun, captured_ns = time.perf_counter_ns(), raw.captured_ns
+        self._heed_governor()
+        with self.stats.stage("take"):
+            frame = self.canvas.take(raw, mirror=scene.scene.mirror)
         if isinstance(scene.scene.background, Keep):
             self._seen_mirrored = None  # the network misses this frame, so that it must start anew after it
-            with stage("give"):
-                return canvas.give(frame)
+            return self._given(frame)
         if self._seen_mirrored is not scene.scene.mirror:  # what is remembered is of another picture
             self._seen_mirrored = scene.scene.mirror
             self.forget()
         for number in range(passes):
             if number:
-                canvas.forget()  # the last pass was a worse look at the same
+                self.canvas.forget()  # the last pass was a worse look at the same
             given = self._seen_and_given(frame, scene)
+        if self._governor is not None:
+            self._governor.frame(captured_ns, time.perf_counter_ns() - begun)
         return given
+
+    @property
+    def effort(self) -> str:
+        """How much work a frame is worth at the moment, and why."""
+        return f"{self._effort.name}, {self._governor.why}" if self._governor is not None else self._effort.name
 
     def forget(self) -> None:
         """The next frame has nothing to do with the last."""
         self.engine.reset()
         self.canvas.forget()
-        self._gaze = Gaze(self.canvas.size)
+        self._gaze, self._kept = Gaze(self.canvas.size), None
+
+    def _heed_governor(self) -> None:
+        if self._governor is not None and self._effort is not self._governor.effort:
+            self._effort = self._governor.effort
+            self.canvas.colours_edges = self._effort.edges
 
     def _seen_and_given(self, frame: Frame, scene: PreparedScene) -> Frame:
+        if (alpha := self._carried(frame, scene.scene.edge)) is not None:
+            with self.stats.stage("compose"):
+                done = self.canvas.compose(frame, alpha, scene)
+            return self._given(done)
         canvas, gaze = self.canvas, self._gaze
         if self.engine.follows and gaze.wide:
             canvas.look(None)
             with self.stats.stage("look"):
                 canvas.glance(self.engine.infer(canvas.shrink(frame, self._spec)))
         canvas.look(gaze.region)
-        done = self._work(frame, scene)
-        with self.stats.stage("give"):
-            given = canvas.give(done)
+        given = self._given(self._work(frame, scene))
         if self.engine.follows:
             gaze.follow(canvas.glanced())
         return given
 
+    def _carried(self, frame: Frame, edge: Edge) -> Tensor | None:
+        """The last alpha, where it will do for this frame."""
+        effort = self._effort
+        if not effort.carry:
+            return None
+        change = self.canvas.moved()
+        if self._kept is None or self._kept[1] != edge or frame.alpha is not None:
+            return None
+        if change > effort.carry or self._in_a_row >= effort.patience:
+            return None
+        self._in_a_row += 1
+        return self._kept[0]
+
+    def _given(self, done: Frame) -> Frame:
+        with self.stats.stage("give"):
+            return self.canvas.give(done)
+
     def _work(self, frame: Frame, scene: PreparedScene) -> Frame:
         """What is the same for every frame, so that a GPU can record it."""
-        canvas, stage = self.canvas, self.stats.stage
-        if self._looks > 1:
+        canvas, stage, edge = self.canvas, self.stats.stage, scene.scene.edge
+        if self._effort.looks > 1 and self.engine.follows:
             with stage("look"):
                 canvas.keep(self.engine.infer(canvas.shrink(frame, self._spec, mirrored=True)))
         with stage("shrink"):
@@ -82,7 +121,8 @@ class Pipeline:
             matte = self.engine.infer(small)
         with stage("refine"):
             canvas.glance(matte)
-            alpha = canvas.refine(matte, frame, scene.scene.edge)
+            alpha = canvas.refine(matte, frame, edge)
+        self._kept, self._in_a_row = (alpha, edge) if frame.alpha is None else None, 0
         with stage("compose"):
             return canvas.compose(frame, alpha, scene)
 

@@ -87,6 +87,7 @@ class ModelSettings:
     """The network: name is a model's, or the path of a manifest; threads are those of the CPU engine."""
 
     name: str
+    quality: Literal["auto", "low", "medium", "high"]
     engine: Literal["auto", "cpu", "tensorrt", "tensorrt-rtx"]
     threads: int
 
@@ -168,6 +169,7 @@ def _edge(key: str, help_: str) -> Setting:
     )
 
 
+QUALITIES = ("auto", "low", "medium", "high")
 ENGINES = ("auto", "cpu", "tensorrt", "tensorrt-rtx")
 
 SETTINGS = (
@@ -183,8 +185,11 @@ SETTINGS = (
             "seconds until the camera goes off after the last one who watched has left", "--linger", "SECONDS"),
     Setting("output.addresses", values.addresses, ["auto"],
             "where the picture goes: auto, loopback:, /dev/videoN, clip.mp4, preview:, null:", "--output", "ADDRESS"),
-    Setting("model.name", values.address, "selfie",
-            "the network that finds the person, a name or a manifest's path", "--model", "NAME"),
+    Setting("model.name", values.address, "auto",
+            "the network that finds the person, a name or a manifest's path; auto is the best that there is time for",
+            "--model", "NAME"),
+    Setting("model.quality", values.choice(*QUALITIES), "auto",
+            "how much work a frame is worth", "--quality", "|".join(QUALITIES), QUALITIES),
     Setting("model.engine", values.choice(*ENGINES), "auto",
             "what runs it", "--engine", "|".join(ENGINES), ENGINES),
     Setting("model.threads", values.whole(1, 256), 1,

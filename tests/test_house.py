@@ -26,7 +26,7 @@ FLOORS = [
     {"bgcamd", "atomic", "errors", "frame", "paths", "tables", "wheels"},
     {"scene", "values", "toml_file", "settings", "assets", "cuda"},
     {"video", "matting", "canvas"},
-    {"prepare", "pipeline", "gaze", "graphs", "stats", "quality"},
+    {"prepare", "pipeline", "effort", "gaze", "graphs", "stats", "quality"},
     {"live"},
     {"service"},
     {"wiring", "networks"},

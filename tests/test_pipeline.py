@@ -9,11 +9,12 @@ import pytest
 
 from bgcamd.canvas.background import Plate, Still
 from bgcamd.canvas.host import HostCanvas
+from bgcamd.effort import Governor, Quality
 from bgcamd.errors import EngineError, SourceError
 from bgcamd.frame import BT601, Frame, Matte, PixelFormat, Plane, Size
 from bgcamd.matting.fake import FakeEngine, Fault
 from bgcamd.pipeline import Pipeline, fit_to
-from bgcamd.scene import Blur, Colour, Keep, PreparedScene, Scene
+from bgcamd.scene import Blur, Colour, Edge, Keep, PreparedScene, Scene
 from bgcamd.stats import STAGES
 
 SIZE = Size(64, 48)
@@ -156,7 +157,7 @@ def white_at(left: int) -> Frame:
 
 class TestWhereTheNetworkLooks:
     def shown(self, engine: Onlooker, frames: int, *, passes: int = 1, looks: int = 1) -> list[float]:
-        work = Pipeline(HostCanvas(BIG), engine, looks=looks)
+        work = Pipeline(HostCanvas(BIG), engine, governor=Governor("high") if looks == 2 else None)
         for _ in range(frames):
             work.run(white_at(20), BLUE, passes=passes)
         return engine.shown
@@ -179,7 +180,8 @@ class TestWhereTheNetworkLooks:
         assert last > 2 * first
 
     def test_is_looked_at_twice_where_asked(self) -> None:
-        assert len(self.shown(Onlooker(), 3, looks=2)) == 6
+        assert len(self.shown(Onlooker(follows=True), 3, looks=2)) == 6
+        assert len(self.shown(Onlooker(), 3, looks=2)) == 3  # its state would see a mirror
 
     def test_is_forgotten_when_the_picture_is_mirrored(self) -> None:
         engine = Onlooker(follows=True)
@@ -195,3 +197,44 @@ def test_the_person_stays_whole_while_the_crop_moves() -> None:
         done = work.run(white_at(left), BLUE)
         assert done.planes[0][190:, left + 8 : left + 42].min() > 200
         assert done.planes[0][:150].max() < 60
+
+
+class TestAStillPicture:
+    def frames(self, *, quality: Quality, frames: int) -> int:
+        """How often the network looks at so many frames that are all the same but for a camera's noise."""
+        engine, noise = FakeEngine(), np.random.default_rng(1)
+        work = Pipeline(HostCanvas(BIG), engine, governor=Governor(quality))
+        for _ in range(frames):
+            noisy = np.clip(noise.normal(90, 3, (240, 320, 3)), 0, 255).astype(np.uint8)
+            work.run(Frame((noisy,), PixelFormat.RGB24, BIG), BLUE)
+        return engine.total
+
+    def test_is_seldom_looked_at(self) -> None:
+        assert self.frames(quality="medium", frames=33) == 3
+
+    def test_is_looked_at_every_time_where_quality_counts(self) -> None:
+        assert self.frames(quality="high", frames=33) == 33
+
+    def test_that_moves_again_is_looked_at_at_once(self) -> None:
+        engine = FakeEngine()
+        work = Pipeline(HostCanvas(BIG), engine, governor=Governor("medium"))
+        for left in (20, 20, 20, 26):
+            work.run(white_at(left), BLUE)
+        assert engine.total == 2
+
+    def test_gets_a_new_background_and_a_new_edge_at_once(self) -> None:
+        engine = FakeEngine()
+        work = Pipeline(HostCanvas(BIG), engine, governor=Governor("medium"))
+        green = PreparedScene(Scene(Colour()), Still(Plate(BIG, PixelFormat.I420, BT601).solid((0, 177, 64))))
+        seen = [work.run(white_at(20), scene).planes[0][0, 0] for scene in (BLUE, green)]
+        assert (seen, engine.total) == ([41, 111], 1)
+        work.run(white_at(20), PreparedScene(Scene(Colour(), edge=Edge(feather=50)), green.backdrop))
+        assert engine.total == 2
+
+    def test_is_looked_at_anew_when_it_was_forgotten(self) -> None:
+        engine = FakeEngine()
+        work = Pipeline(HostCanvas(BIG), engine, governor=Governor("medium"))
+        work.run(white_at(20), BLUE)
+        work.forget()
+        work.run(white_at(20), BLUE)
+        assert engine.total == 2

@@ -53,7 +53,8 @@ class TestDefaults:
         assert settings.camera.size is None
         assert settings.camera.fps is None
         assert settings.output.addresses == ("auto",)
-        assert (settings.model.name, settings.model.engine, settings.model.threads) == ("selfie", "auto", 1)
+        model = settings.model
+        assert (model.name, model.quality, model.engine, model.threads) == ("auto", "auto", "auto", 1)
         assert (settings.control.socket, settings.control.mode, settings.control.group) == (None, None, "")
         assert settings.preview.port == 0
         assert settings.scene == SceneChange()

@@ -23,6 +23,7 @@ from bgcamd.frame import Plane, Size
 Map = NDArray[np.float32]
 
 _FACTOR = 4  # the small picture's size to the frame's
+_STEP = 8  # px: a pixel of the small picture, and of small chroma
 _RADIUS = 2  # px of it, how far around a pixel the surroundings are
 _LITTLE = 1e-3  # of weight, where there is neither person nor room
 
@@ -43,17 +44,37 @@ class EdgeColour:
         """
         height, width = alpha.shape
         size = Size(max(width // _FACTOR, 1), max(height // _FACTOR, 1))
-        share = shrunk(alpha, size).astype(np.float32) * np.float32(1 / 255)
+        box = _box(alpha)
+        few = tuple(slice(side.start // _FACTOR, side.stop // _FACTOR) for side in box) if box else np.s_[:, :]
+        share = shrunk(alpha, size)[few].astype(np.float32) * np.float32(1 / 255)
         person, room = share * share, (1 - share) * (1 - share)
         persons, rooms = 1 / (_mean(person) + _LITTLE), 1 / (_mean(room) + _LITTLE)
         for plane, behind, out in zip(planes, back, self._out, strict=True):
-            small = shrunk(plane, size).astype(np.float32)
+            small = shrunk(plane, size)[few].astype(np.float32)
             own, old = _mean(small * person) * persons, _mean(small * room) * rooms
             between = own + share * (own - old)
             if light_wrap:
-                between += (shrunk(behind, size) - between) * np.float32(light_wrap / 100)
-            cv2.resize(cv2.convertScaleAbs(np.maximum(between, 0)), out.shape[::-1], dst=out)
+                between += (shrunk(behind, size)[few] - between) * np.float32(light_wrap / 100)
+            step = height // len(plane)
+            part = out[tuple(slice(side.start // step, side.stop // step) for side in box)] if box else out
+            samples = cv2.convertScaleAbs(np.maximum(between, 0))
+            cv2.resize(samples, part.shape[::-1], dst=part, interpolation=cv2.INTER_LINEAR)
         return self._out
+
+
+def _box(alpha: Plane) -> tuple[slice, slice] | None:
+    """The rows and columns that have to be computed, in steps that fit the small picture; None for all."""
+    if any(side % _STEP for side in alpha.shape):
+        return None
+    left, top, width, height = cv2.boundingRect(alpha)
+    rows, columns = _widened(top, height, alpha.shape[0]), _widened(left, width, alpha.shape[1])
+    return rows, columns
+
+
+def _widened(start: int, length: int, most: int) -> slice:
+    margin = (_RADIUS + 2) * _FACTOR
+    first, last = max(start - margin, 0) // _STEP * _STEP, -(-(start + length + margin) // _STEP) * _STEP
+    return slice(first, min(last, most))
 
 
 def _mean(part: Map) -> Map:

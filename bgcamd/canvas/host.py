@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from bgcamd.canvas.background import Plate
 from bgcamd.canvas.blend import Blender
-from bgcamd.canvas.blur import RoomBlur
+from bgcamd.canvas.blur import RoomBlur, shrunk
 from bgcamd.canvas.color import solid, yuv_to_rgb
 from bgcamd.canvas.edge_colour import EdgeColour
 from bgcamd.canvas.outline import Outline, small_of_frame
@@ -59,6 +59,8 @@ class HostCanvas:
         self._blur: RoomBlur | None = None  # laid out when first needed, as is
         self._outline = Outline(size)
         self._region = Region(0, 0, *size)
+        self._now: Plane | None = None  # the picture, small, and as it was when the network looked
+        self._before: Plane | None = None
         self._glance = np.zeros((GLANCE.height, GLANCE.width), np.uint8)
         self._input = np.zeros((1, 3, 0, 0), np.float32)
         self._seen = np.zeros((0, 0, 3), np.uint8)  # the network's input as a packed RGB picture
@@ -87,6 +89,14 @@ class HostCanvas:
             captured_ns=raw.captured_ns,
             sequence=raw.sequence,
         )
+
+    def moved(self) -> int:
+        """See ``frame.Canvas``. Parts of some 40 pixels are compared, so that a camera's noise is none."""
+        now = cv2.blur(
+            shrunk(self._taken[len(self._taken) // 2 if self.format is PixelFormat.RGBP else 0], GLANCE), (5, 5)
+        )
+        self._now = now
+        return 255 if self._before is None else int(cv2.absdiff(now, self._before).max())
 
     def look(self, region: Region | None) -> None:
         """See ``frame.Canvas``."""
@@ -135,10 +145,12 @@ class HostCanvas:
     def forget(self) -> None:
         """See ``frame.Canvas``."""
         self._outline.forget()
+        self._before = None
 
     def refine(self, matte: Matte, frame: Frame, edge: Edge = USUAL_EDGE) -> Plane:
         """See ``frame.Canvas``. Everything is done at the matte's size; then it is enlarged, bilinear."""
         _check(matte.alpha)
+        self._before = self._now
         small, region = self._outline.drawn(matte, self._seen, self._region, edge), self._region
         if (region.width, region.height) == self.size:
             cv2.resize(small, self.size, dst=self._alpha, interpolation=cv2.INTER_LINEAR)

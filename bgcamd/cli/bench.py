@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from bgcamd.assets import demo_path
 from bgcamd.canvas.background import Plate
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.options import SizeOption, engine_options, scene_options
+from bgcamd.effort import Quality
 from bgcamd.errors import InputError
 from bgcamd.frame import BT601, Frame, PixelFormat, Reader, Size
 from bgcamd.matting.engines import Choice
@@ -38,6 +38,13 @@ _WARM_UP = 10
 @click.command()
 @scene_options()
 @engine_options(threads=1)
+@click.option(
+    "--quality",
+    type=click.Choice(["low", "medium", "high"]),
+    default="medium",
+    show_default=True,
+    help="How much work a frame is worth.",
+)
 @click.option("--size", type=SizeOption(), default="1280x720", show_default=True, help="Of the frames.")
 @click.option("--frames", type=click.IntRange(1), default=300, show_default=True, help="How many are worked on.")
 @click.option("--input", "clip", type=click.Path(path_type=Path), help="A clip to work on; the demo if none is named.")
@@ -48,6 +55,7 @@ def bench(
     model: str,
     engine: Choice,
     threads: int,
+    quality: Quality,
     size: Size,
     frames: int,
     clip: Path | None,
@@ -59,7 +67,7 @@ def bench(
     """
     cv2.setNumThreads(1)
     with ExitStack() as stack:
-        running = Networks(engine, threads or os.cpu_count() or 1, size).best(model, lambda _: None)
+        running = Networks(engine, threads, size, quality).best(model, lambda _: None)
         stack.callback(running.close)
         plate = Plate(size, PixelFormat.I420, BT601)
         scene = prepare(change.applied_to(Scene(Colour()), background_of), plate, wait=True)

@@ -72,6 +72,9 @@ def _instance(_context: click.Context, _option: click.Parameter, name: str | Non
     return name
 
 
+_USUAL_MODEL = "selfie"  # what "auto" is where nothing but the result counts, and it should be the same everywhere
+
+
 def engine_options(*, threads: int, usual: bool = True) -> Callable[[Command], Command]:
     """Add --model, --engine and --threads, for the commands that work without a daemon.
 
@@ -84,7 +87,7 @@ def engine_options(*, threads: int, usual: bool = True) -> Callable[[Command], C
         click.option(
             "--model",
             metavar="NAME",
-            default=name.default if usual else None,
+            default=_USUAL_MODEL if usual else None,
             show_default=True,
             help=_sentence(name.help),
         ),

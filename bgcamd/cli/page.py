@@ -15,7 +15,7 @@ from bgcamd.scene import USUAL_EDGE
 from bgcamd.stats import STAGES
 
 _TIMES = ("wall_p50", "wall_p95", "cpu_p50")
-_ROWS = ("camera", "output", "size", "model", "engine", "why")
+_ROWS = ("camera", "output", "size", "model", "engine", "why", "quality")
 _SHOWN = {"version", "state", "fps", "stages", "age_ms", "frames", "dropped", "problems", "scene", *_ROWS}
 
 

@@ -14,6 +14,7 @@ import cv2
 
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.options import engine_options, scene_options
+from bgcamd.effort import Governor
 from bgcamd.errors import InputError, OutputError
 from bgcamd.frame import BT601, Color, Engine, Frame, PixelFormat, Size
 from bgcamd.matting.engines import Choice, open_engine
@@ -111,8 +112,8 @@ class Studio:
             self.close()
             canvas = HostCanvas(size, self._format, color=self._color, holds_alpha=self._alpha)
             scene = prepare(self._scene, canvas.plate, holds_alpha=self._alpha, wait=True)
-            looks = 2 if self._still and self._engine.follows else 1
-            self._ready = Pipeline(canvas, self._engine, looks=looks), scene
+            governor = Governor("high") if self._still else None
+            self._ready = Pipeline(canvas, self._engine, governor=governor), scene
         return self._ready
 
 

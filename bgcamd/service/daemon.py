@@ -220,6 +220,7 @@ class Daemon:
             "model": self._model.name,
             "engine": self._model.pipeline.engine.name,
             "why": self._model.why,
+            "quality": self._model.pipeline.effort,
             "progress": self._upkeep.progress or None,
             "memory": camera.memory or None,
             "fps": stats.fps(time.monotonic_ns()) if self._loop.state == "live" else 0.0,

@@ -83,3 +83,20 @@ def test_a_person_before_a_room_of_their_own_colour_is_blended_as_ever(format: P
         outs.append(out)
     for plain, own_colour in zip(*outs, strict=True):
         assert np.abs(plain.astype(int) - own_colour.astype(int)).max() <= 2
+
+
+@pytest.mark.parametrize("where", [(0, 40), (60, 100), (120, 160)])
+def test_it_is_the_same_wherever_in_the_picture_the_person_is(where: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    alpha = np.zeros((SIZE.height, SIZE.width), np.uint8)
+    alpha[20:, slice(*where)] = 255
+    alpha = cv2.GaussianBlur(alpha, (0, 0), 2)
+    picture = new_planes(PixelFormat.I420, SIZE)
+    for plane in picture:
+        plane[:] = cv2.blur(rng.integers(0, 256, plane.shape, np.uint8), (5, 5))
+    part = EdgeColour(picture).between(picture, alpha, picture, 30)
+    faint = np.maximum(alpha, 1)  # there is somebody everywhere, if hardly: all is computed
+    whole = EdgeColour(picture).between(picture, faint, picture, 30)
+    soft = alpha[::2, ::2] > 0
+    for one, all_ in zip(part[1:], whole[1:], strict=True):
+        assert np.abs(one.astype(int) - all_.astype(int))[soft].max() <= 6

@@ -104,7 +104,7 @@ def test_without_a_background_the_result_is_transparent_with_straight_colour(tmp
     out = pixels(tmp_path / "out.png", "RGBA")
     assert (out[:40, :40, 3] == 0).all()
     assert (out[75:125, 125:170, 3] == 255).all()
-    assert (out[..., :3] == pixels(photo))[out[..., 3] > 0].all()
+    assert (out[..., :3] == pixels(photo))[out[..., 3] == 255].all()
     assert (out[:40, :40, :3] == 0).all()  # the room is not there, not even unseen
 
 
