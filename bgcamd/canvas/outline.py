@@ -17,6 +17,7 @@ Map = NDArray[np.float32]
 
 _AGREED = 0.75  # how much of two looks' mean is their geometric mean, which drops what only one of them sees
 _REACH = 0.03  # of the picture's height: a feather, or a shift, of 100
+_FINEST, _COARSEST = 0.3, 40.0  # sigma of a blur, px of the matte: less does nothing, and more leaves nobody in it
 
 
 class Outline:
@@ -72,14 +73,12 @@ class Outline:
         """Softer, further out or further in."""
         if not edge.feather and not edge.shift:
             return small
-        reach = _REACH * self._size.height
-        down, across = small.shape[0] / region.height, small.shape[1] / region.width  # matte's pixels for a frame's
+        size = Size(small.shape[1], small.shape[0])
         if edge.shift:
-            sigma = max(abs(edge.shift) / 100 * reach, 1 / down)
-            small = cv2.LUT(_blurred(small, sigma * across, sigma * down), _moved(edge.shift > 0, sigma * down))
+            across, down = spread(edge.shift, size, region, self._size, at_least=1)
+            small = cv2.LUT(_blurred(small, across, down), moved(edge.shift > 0, down))
         if edge.feather:
-            sigma = edge.feather / 100 * reach
-            small = _blurred(small, sigma * across, sigma * down)
+            small = _blurred(small, *spread(edge.feather, size, region, self._size))
         return small
 
 
@@ -91,15 +90,20 @@ def _as_sure(alpha: Map, middle: float) -> Map:
     return np.where(alpha < np.float32(middle), low, high)
 
 
+def spread(percent: int, small: Size, region: Region, frame: Size, at_least: float = 0) -> tuple[float, float]:
+    """How far a feather or a shift reaches in the small alpha of a region: a Gaussian's sigmas, across and down, px."""
+    across, down = small.width / region.width, small.height / region.height  # the small alpha's pixels for a frame's
+    sigma = max(abs(percent) / 100 * _REACH * frame.height, at_least / down)
+    return min(max(sigma * across, _FINEST), _COARSEST), min(max(sigma * down, _FINEST), _COARSEST)
+
+
 def _blurred(small: Plane, across: float, down: float) -> Plane:
-    blurred: Plane = cv2.GaussianBlur(
-        small, (0, 0), max(across, 0.3), sigmaY=max(down, 0.3), borderType=cv2.BORDER_REPLICATE
-    )
+    blurred: Plane = cv2.GaussianBlur(small, (0, 0), across, sigmaY=down, borderType=cv2.BORDER_REPLICATE)
     return blurred
 
 
 @lru_cache(maxsize=16)
-def _moved(outward: bool, sigma: float) -> Plane:
+def moved(outward: bool, sigma: float) -> Plane:
     """A table from a blurred edge to a sharp one, a sigma further out or in.
 
     A step blurred by a Gaussian is Φ(x/σ): Φ(-1) = 0.159 at a sigma's distance, where its slope is φ(1)/σ = 0.242/σ.

@@ -56,9 +56,7 @@ class Steady:
 
     def _weight(self, calm: Plane, before: Plane, strength: int) -> Map:
         if strength != self._strength:
-            self._strength = strength
-            change = np.arange(256, dtype=np.float32) / np.float32(255 * _STILL)
-            self._table = np.exp(-change * change) * np.float32(strength / 100)
+            self._strength, self._table = strength, kept_at(strength)
         red, green, blue = cv2.split(cv2.absdiff(calm, before))
         change = cv2.max(cv2.max(red, green), blue)
         change = cv2.blur(cv2.dilate(change, np.ones((_CELL, _CELL), np.uint8)), (_CELL, _CELL))
@@ -75,3 +73,10 @@ class Steady:
         top = (now.top - then.top) * height / then.height + 0.5 * down - 0.5
         matrix = np.array([[across, 0, left], [0, down, top]])
         return cv2.warpAffine(memory, matrix, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def kept_at(strength: int) -> Map:
+    """How much of the memory is kept, float32 (256,), by the change of the colours."""
+    change = np.arange(256, dtype=np.float32) / np.float32(255 * _STILL)
+    table: Map = np.exp(-change * change) * np.float32(strength / 100)
+    return table
