@@ -72,6 +72,8 @@ def _made(manifest: Manifest, file: Path, size: Size, threads: int) -> Rewritten
         return None
     except ERRORS:  # ONNX Runtime does not take what was made of it
         return None
+    except OSError:  # there is no room for a temporary file
+        return None
 
 
 def _answer_alike(own: Session, made: Rewritten, manifest: Manifest, size: Size) -> bool:

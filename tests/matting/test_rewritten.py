@@ -116,6 +116,14 @@ def test_one_without_a_form_of_a_fixed_size_runs_as_it_is(
     assert made == []
 
 
+def test_none_is_rewritten_where_no_temporary_file_can_be_made(
+    counting: Manifest, counting_model: Path, made: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    check_same(counting, counting_model)
+    assert made == []
+
+
 class TestWhatIsNotAsGood:
     """Rewriting that went wrong: the network runs as it is."""
 
