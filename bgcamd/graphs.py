@@ -9,6 +9,7 @@ from typing import Self
 
 from bgcamd.canvas.cuda.canvas import CudaCanvas, DeviceFrame
 from bgcamd.cuda.gpu import DeviceArray, Graph, Pinned
+from bgcamd.effort import Governor
 from bgcamd.errors import DeviceError
 from bgcamd.frame import Engine, Frame
 from bgcamd.pipeline import Pipeline
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class GraphPipeline(Pipeline):
-    """Shrink, infer, refine and compose are one CUDA graph; what a scene changes lies in the device's memory.
+    """Shrink, infer, refine and compose are one CUDA graph; what a scene or a region changes lies in the GPU's memory.
 
     In ``stats`` the whole graph counts as "infer": its launch there, and the wait for it in "give". Where TensorRT does
     what can't be recorded, every frame is queued call by call.
@@ -27,8 +28,10 @@ class GraphPipeline(Pipeline):
 
     canvas: CudaCanvas
 
-    def __init__(self, canvas: CudaCanvas, engine: Engine, stats: Stats | None = None) -> None:
-        super().__init__(canvas, engine, stats)
+    def __init__(
+        self, canvas: CudaCanvas, engine: Engine, stats: Stats | None = None, *, governor: Governor | None = None
+    ) -> None:
+        super().__init__(canvas, engine, stats, governor=governor)
         self._graph: Graph | None = None
         self._recordable = True
         self._done: DeviceArray | Pinned | None = None  # where the graph leaves the picture
@@ -39,11 +42,20 @@ class GraphPipeline(Pipeline):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end()
+
+    def _end(self) -> None:
         graph, self._graph = self._graph, None
         if graph is not None:
             with suppress(DeviceError):
                 self.canvas.gpu.enter_thread()
             graph.close()
+
+    def _heed_governor(self) -> None:
+        looks = self._effort.looks
+        super()._heed_governor()
+        if self._effort.looks != looks:  # what was recorded has another number
+            self._end()
 
     def _work(self, frame: Frame, scene: PreparedScene) -> Frame:
         canvas = self.canvas
