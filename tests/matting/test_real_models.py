@@ -79,12 +79,13 @@ def test_rvms_states_are_fed_back_exactly(fetched: Fetched) -> None:
     frames = np.random.default_rng(5).random((3, 1, 3, 360, 640)).astype(np.float32)
     session = ort.InferenceSession(manifest.path(), providers=["CPUExecutionProvider"])
     states = {state.input: np.zeros((1, 1, 1, 1), np.float32) for state in manifest.states}
+    ratio = manifest.input.constants["downsample_ratio"]
     engine, _ = open_engine(manifest, "cpu", threads=2)
     with engine:
         engine.fit(Size(1280, 720))
         for frame in frames:
             matte = engine.infer(frame)
-            colours, alpha, *after = session.run(None, {"src": frame, "downsample_ratio": np.float32([0.4])} | states)
+            colours, alpha, *after = session.run(None, {"src": frame, "downsample_ratio": np.float32([ratio])} | states)
             states = dict(zip(states, after, strict=True))
             np.testing.assert_allclose(matte.alpha, alpha[0, 0], atol=1e-5)
             np.testing.assert_allclose(matte.foreground, colours[0], atol=1e-5)
