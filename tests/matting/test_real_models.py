@@ -76,7 +76,7 @@ def test_rvms_states_are_fed_back_exactly(fetched: Fetched) -> None:
     """Against the plain way: every answer's states are copied into the next question."""
     manifest = fetched(find_manifest("rvm"))
     manifest = replace(manifest, output=replace(manifest.output, foreground="fgr"))
-    frames = np.random.default_rng(5).random((3, 1, 3, 360, 640)).astype(np.float32)
+    frames = np.random.default_rng(5).random((3, 1, 3, 324, 576)).astype(np.float32)
     session = ort.InferenceSession(manifest.path(), providers=["CPUExecutionProvider"])
     states = {state.input: np.zeros((1, 1, 1, 1), np.float32) for state in manifest.states}
     ratio = manifest.input.constants["downsample_ratio"]
