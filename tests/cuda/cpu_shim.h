@@ -10,7 +10,9 @@
 //     #endif
 #pragma once
 #define CPU_SHIM 1
+#undef _FORTIFY_SOURCE  // whose longjmp takes another stack for a damaged one
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -82,13 +84,37 @@ static inline float half_value(unsigned short h) {
 
 namespace shim {
 
-// A thread of a kernel that has barriers: it leaves at each, and goes on when all of its block have come there.
-struct Fibre { ucontext_t context; std::vector<char> stack; dim3 index; bool done; };
-static ucontext_t scheduler;
+// A thread of a kernel that has barriers: it leaves at each, and goes on when all of its block have come there. It keeps
+// its stack from block to block, and is left and entered by longjmp, since swapcontext asks the kernel every time.
+struct Fibre { ucontext_t context; jmp_buf place; std::vector<char> stack; dim3 index; bool done; };
+static jmp_buf scheduler;
 static Fibre* current = nullptr;
 static void (*body)();
 
-static inline void entry() { body(); current->done = true; }
+static inline void leave() {
+    if (!_setjmp(current->place)) _longjmp(scheduler, 1);
+}
+
+static inline void entry() {
+    for (;;) {
+        body();
+        current->done = true;
+        leave();
+    }
+}
+
+static void enter(Fibre& fibre) {
+    threadIdx = fibre.index;
+    current = &fibre;
+    if (_setjmp(scheduler)) return;
+    if (!fibre.stack.empty()) _longjmp(fibre.place, 1);
+    fibre.stack.resize(64 << 10);
+    getcontext(&fibre.context);
+    fibre.context.uc_stack.ss_sp = fibre.stack.data();
+    fibre.context.uc_stack.ss_size = fibre.stack.size();
+    makecontext(&fibre.context, entry, 0);
+    setcontext(&fibre.context);
+}
 
 template <class Each> static inline void each(dim3 count, dim3& index, Each work) {
     for (index.z = 0; index.z < count.z; ++index.z)
@@ -99,24 +125,14 @@ template <class Each> static inline void each(dim3 count, dim3& index, Each work
 static inline void run_block_with_barriers(std::vector<Fibre>& fibres) {
     size_t n = 0;
     each(blockDim, threadIdx, [&] {
-        Fibre& fibre = fibres[n++];
-        fibre.stack.resize(64 << 10);  // the first time; they are kept
-        fibre.index = threadIdx;
-        fibre.done = false;
-        getcontext(&fibre.context);
-        fibre.context.uc_stack.ss_sp = fibre.stack.data();
-        fibre.context.uc_stack.ss_size = fibre.stack.size();
-        fibre.context.uc_link = &scheduler;
-        makecontext(&fibre.context, entry, 0);
+        fibres[n].index = threadIdx;
+        fibres[n++].done = false;
     });
     for (bool live = true; live;) {
         live = false;
-        for (Fibre& fibre : fibres) {
-            if (fibre.done) continue;
-            threadIdx = fibre.index;
-            current = &fibre;
-            swapcontext(&scheduler, &fibre.context);
-            live |= !fibre.done;
+        for (size_t i = 0; i < n; ++i) {
+            if (!fibres[i].done) enter(fibres[i]);
+            live |= !fibres[i].done;
         }
     }
     current = nullptr;
@@ -139,7 +155,8 @@ template <class... A, void (*kernel)(A...)> struct Kernel<kernel> {
         arguments = given;
         body = thread;
         static std::vector<Fibre> fibres;
-        if (barriers) fibres.resize(blockDim.x * blockDim.y * blockDim.z);
+        const size_t count = blockDim.x * blockDim.y * blockDim.z;
+        if (barriers && fibres.size() < count) fibres.resize(count);
         each(gridDim, blockIdx, [&] { barriers ? run_block_with_barriers(fibres) : each(blockDim, threadIdx, thread); });
         return true;
     }
@@ -147,7 +164,7 @@ template <class... A, void (*kernel)(A...)> struct Kernel<kernel> {
 
 }  // namespace shim
 
-static inline void __syncthreads() { if (shim::current) swapcontext(&shim::current->context, &shim::scheduler); }
+static inline void __syncthreads() { if (shim::current) shim::leave(); }
 static inline void __syncwarp(unsigned = ~0u) { __syncthreads(); }
 
 #define SHIM_KERNEL(name, barriers)                                                                                  \

@@ -14,7 +14,10 @@ from bgcamd.cuda.driver import Argument, Grid
 
 SHIM = Path(__file__).with_name("cpu_shim.h")
 FLAGS = ("-std=c++17", "-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-Wall", "-Werror", "-Wno-unknown-pragmas")
-KERNEL = re.compile(r'^extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)', re.MULTILINE)
+KERNEL = re.compile(
+    r'^extern "C" __global__ void (?:__launch_bounds__\([^)]*\) )?(\w+)(.*?)^}', re.MULTILINE | re.DOTALL
+)
+BARRIER = "__syncthreads"
 
 
 class CpuKernels:
@@ -40,11 +43,12 @@ class CpuKernels:
 
     def _compiled(self, source: Path) -> Path:
         text = source.read_text()
-        key = hashlib.sha256("\0".join([text, SHIM.read_text(), *FLAGS]).encode()).hexdigest()
+        bodies = KERNEL.findall(text)
+        assert sum(body.count(BARRIER) for _, body in bodies) == text.count(BARRIER), "a barrier outside of a kernel"
+        kernels = "\n".join(f"SHIM_KERNEL({name}, {str(BARRIER in body).lower()})" for name, body in bodies)
+        key = hashlib.sha256("\0".join([text, kernels, SHIM.read_text(), *FLAGS]).encode()).hexdigest()
         library = self._folder / f"{source.stem}-{key[:16]}.so"
         if not library.exists():
-            barriers = "true" if "__syncthreads" in text else "false"
-            kernels = "\n".join(f"SHIM_KERNEL({name}, {barriers})" for name in KERNEL.findall(text))
             unit = f'#include "{SHIM}"\n#include "{source}"\n{kernels}\n'
             with replacing(library, overwrite=True) as part:
                 command = ["g++", *FLAGS, "-shared", "-fPIC", "-x", "c++", "-", "-o", str(part)]

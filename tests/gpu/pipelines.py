@@ -18,9 +18,9 @@ from bgcamd.scene import Blur, Colour, Fit, Picture, PreparedScene, Scene
 class Plain(GraphPipeline):
     """The same work, queued call by call for every frame."""
 
-    def _work(self, frame: Frame, scene: PreparedScene, passes: int) -> Frame:
+    def _work(self, frame: Frame, scene: PreparedScene) -> Frame:
         self.canvas.dress(scene, frame.captured_ns)
-        return Pipeline._work(self, frame, scene, passes)
+        return Pipeline._work(self, frame, scene)
 
 
 def scene_of(kind: str, canvas: CudaCanvas) -> PreparedScene:

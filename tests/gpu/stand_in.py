@@ -25,6 +25,11 @@ class StandIn:
         """What it stands for."""
         return f"a stand-in for {self._manifest.name}: no network"
 
+    @property
+    def follows(self) -> bool:
+        """As the model does."""
+        return self._manifest.input.follow
+
     def __enter__(self) -> Self:
         return self
 

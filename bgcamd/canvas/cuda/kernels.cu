@@ -19,7 +19,7 @@
 // where what counts is how few of them there are.
 //
 // The arithmetic is OpenCV's, down to its fixed point, so that the host canvas gives the same picture. Barriers and
-// shared memory in `steady`, `across` and `between` only; no textures, no shuffles: tests run the same source on the CPU.
+// shared memory in `steady`, `across` and `between` only; no textures, no shuffles: tests run this on the CPU.
 
 typedef unsigned char uchar;
 
@@ -348,21 +348,8 @@ __device__ inline int mirrored(int i, int n) {  // cb|abc|ba, and a for a|a|a; -
 
 struct Cells {  // the picture that the network saw, at half its size
     int width, height;
+    __device__ bool have(int x, int y) const { return x >= 0 && x < width && y >= 0 && y < height; }
 };
-
-// The mean of 3x3 cells of the picture.
-__device__ inline uchar4 calm_of(const uchar4* seen, int width, int height, const Cells& cells, int x, int y) {
-    int sum[3] = {4, 4, 4};
-    for (int dy = -1; dy <= 1; ++dy)
-        for (int dx = -1; dx <= 1; ++dx) {
-            const Tap tx = tap(mirrored(x + dx, cells.width), width, cells.width);
-            const Tap ty = tap(mirrored(y + dy, cells.height), height, cells.height);
-            for (int c = 0; c < 3; ++c)
-                sum[c] += bilinear(
-                    [&](int column, int row) { return (int)((const uchar*)(seen + row * width + column))[c]; }, tx, ty);
-        }
-    return make_uchar4(sum[0] / 9, sum[1] / 9, sum[2] / 9, 0);
-}
 
 // A map of a region as a map of another: where (x, y) of (height, width) was.
 struct Move {
@@ -383,8 +370,7 @@ __device__ inline uchar4 before_of(const uchar4* calm, const Cells& cells, const
     const Tap tx = move.column(x, cells.width), ty = move.row(y, cells.height);
     const auto channel = [&](int c) {
         const auto sample = [&](int column, int row) {
-            const bool inside = column >= 0 && column < cells.width && row >= 0 && row < cells.height;
-            return inside ? (float)((const uchar*)(calm + row * cells.width + column))[c] : 0.0f;
+            return cells.have(column, row) ? (float)((const uchar*)(calm + row * cells.width + column))[c] : 0.0f;
         };
         return to_byte(bilinear_float(sample, tx, ty));
     };
@@ -395,8 +381,22 @@ __device__ inline int change_between(const uchar4& a, const uchar4& b) {
     return max(abs(a.x - b.x), max(abs(a.y - b.y), abs(a.z - b.z)));
 }
 
-constexpr int CELLS_W = TILE_W / 2 + 2, CELLS_H = TILE_H / 2 + 2, AROUND = 2;  // that a block needs the weights of
-constexpr int CHANGES_W = CELLS_W + 2 * AROUND, CHANGES_H = CELLS_H + 2 * AROUND;
+// What a block needs: so many cells' weights, the changes of two more around, the picture of one more.
+constexpr int CELLS_W = TILE_W / 2 + 2, CELLS_H = TILE_H / 2 + 2;
+constexpr int CHANGES_W = CELLS_W + 4, CHANGES_H = CELLS_H + 4;
+constexpr int PICTURE_W = CHANGES_W + 2, PICTURE_H = CHANGES_H + 2;
+
+// The mean of 3x3 cells. Cell (0, 0) of `picture` is (left, top).
+__device__ inline uchar4 calm_of(const uchar4 (*picture)[PICTURE_W], int left, int top, const Cells& cells, int x,
+                                 int y) {
+    int red = 4, green = 4, blue = 4;
+    for (int dy = -1; dy <= 1; ++dy)
+        for (int dx = -1; dx <= 1; ++dx) {
+            const uchar4 cell = picture[mirrored(y + dy, cells.height) - top][mirrored(x + dx, cells.width) - left];
+            red += cell.x, green += cell.y, blue += cell.z;
+        }
+    return make_uchar4(red / 9, green / 9, blue / 9, 0);
+}
 
 // The mean, over 3x3 cells, of the largest of the 3x3 changes around each. Cell (0, 0) of `changes` is (left, top).
 __device__ inline int change_around(const uchar (*changes)[CHANGES_W], int left, int top, const Cells& cells, int x,
@@ -419,31 +419,42 @@ __device__ inline int change_around(const uchar (*changes)[CHANGES_W], int left,
 extern "C" __global__ void steady(const Parameters* p, const Memory* memory, const float* matte, const float* kept,
                                   int joins, const uchar4* seen, int remembers, uchar4* calm, float* steadied,
                                   int width, int height, int* fault) {
+    __shared__ uchar4 picture[PICTURE_H][PICTURE_W];
     __shared__ uchar changes[CHANGES_H][CHANGES_W];
     __shared__ float weights[CELLS_H][CELLS_W];
     const Cells cells = {max(width / 2, 1), max(height / 2, 1)};
     const Move move = {p->region, memory->region};
-    const int left = tap(blockIdx.x * TILE_W, cells.width, width).a, top = tap(blockIdx.y * TILE_H, cells.height, height).a;
     const int thread = threadIdx.y * TILE_W + threadIdx.x, threads = TILE_W * TILE_H, area = cells.width * cells.height;
+    const int left = tap(blockIdx.x * TILE_W, cells.width, width).a;
+    const int top = tap(blockIdx.y * TILE_H, cells.height, height).a;
     const bool smooth = remembers && p->smooth, again = smooth && memory->there;
-    if (smooth)
-        for (int i = thread; i < CHANGES_W * CHANGES_H; i += threads) {
-            const int cx = left - AROUND + i % CHANGES_W, cy = top - AROUND + i / CHANGES_W;
-            if (cx < 0 || cy < 0 || cx >= cells.width || cy >= cells.height) continue;
-            const uchar4 now = calm_of(seen, width, height, cells, cx, cy);
-            latest(memory, calm, area)[cy * cells.width + cx] = now;  // the same, whichever blocks write it
-            if (again)
-                changes[i / CHANGES_W][i % CHANGES_W] =
-                    change_between(now, before_of(remembered(memory, calm, area), cells, move, cx, cy));
-        }
+    for (int i = thread; smooth && i < PICTURE_W * PICTURE_H; i += threads) {
+        const int cx = left - 3 + i % PICTURE_W, cy = top - 3 + i / PICTURE_W;
+        if (!cells.have(cx, cy)) continue;
+        const Tap tx = tap(cx, width, cells.width), ty = tap(cy, height, cells.height);
+        const auto channel = [&](int c) {
+            return bilinear([&](int column, int row) { return (int)((const uchar*)(seen + row * width + column))[c]; },
+                            tx, ty);
+        };
+        picture[i / PICTURE_W][i % PICTURE_W] = make_uchar4(channel(0), channel(1), channel(2), 0);
+    }
     __syncthreads();
-    if (again)
-        for (int i = thread; i < CELLS_W * CELLS_H; i += threads) {
-            const int cx = left + i % CELLS_W, cy = top + i / CELLS_W;
-            if (cx >= cells.width || cy >= cells.height) continue;
-            const int change = change_around(changes, left - AROUND, top - AROUND, cells, cx, cy);
-            weights[i / CELLS_W][i % CELLS_W] = change < 64 ? p->still[change] : 0.0f;
-        }
+    for (int i = thread; smooth && i < CHANGES_W * CHANGES_H; i += threads) {
+        const int cx = left - 2 + i % CHANGES_W, cy = top - 2 + i / CHANGES_W;
+        if (!cells.have(cx, cy)) continue;
+        const uchar4 now = calm_of(picture, left - 3, top - 3, cells, cx, cy);
+        latest(memory, calm, area)[cy * cells.width + cx] = now;  // the same, whichever blocks write it
+        if (again)
+            changes[i / CHANGES_W][i % CHANGES_W] =
+                change_between(now, before_of(remembered(memory, calm, area), cells, move, cx, cy));
+    }
+    __syncthreads();
+    for (int i = thread; again && i < CELLS_W * CELLS_H; i += threads) {
+        const int cx = left + i % CELLS_W, cy = top + i / CELLS_W;
+        if (!cells.have(cx, cy)) continue;
+        const int change = change_around(changes, left - 2, top - 2, cells, cx, cy);
+        weights[i / CELLS_W][i % CELLS_W] = change < 64 ? p->still[change] : 0.0f;
+    }
     __syncthreads();
     const int x = column(), y = row(), at = y * width + x;
     if (x >= width || y >= height) return;
@@ -704,7 +715,8 @@ extern "C" __global__ void down(const Parameters* p, const float4* sums, uchar* 
 // ---- the colours of the edge (edge_colour.py says which) --------------------------------------------------------
 
 // A byte of a plane of (h, w) shrunk to (height, width), a quarter of its size, by way of the half.
-template <class Sample> __device__ inline int quartered(Sample sample, int w, int h, int x, int y, int width, int height) {
+template <class Sample>
+__device__ inline int quartered(Sample sample, int w, int h, int x, int y, int width, int height) {
     const auto once = [&](int column, int row) {
         return bilinear(sample, tap(column, w, w / 2), tap(row, h, h / 2));
     };
@@ -720,8 +732,8 @@ __device__ inline int byte_behind(const Parameters* p, const uchar* back, const 
     return bilinear(blurred + c * area, room_w, tap(x, room_w, width), tap(y, room_h, height));
 }
 
-constexpr int NEAR = 2;           // px of the quarter-size picture: the surroundings
-constexpr float LITTLE = 1e-3f;   // of weight, where there is neither person nor room
+constexpr int NEAR = 2;          // px of the quarter-size picture: the surroundings
+constexpr float LITTLE = 1e-3f;  // of weight, where there is neither person nor room
 
 // colours: Y, U, V of G, a quarter of the picture's size. The threads of a block, 32x8, share the small picture.
 extern "C" __global__ void between(const Parameters* p, uchar* picture, const uchar* alpha, const uchar* back,
