@@ -7,6 +7,8 @@ changes the outline a little.
 
 from __future__ import annotations
 
+from collections import deque
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,11 @@ _LEAST = 0.002  # of the frame: a smaller one is nobody
 _MARGIN = 0.10  # of the person's box, on every side
 _STRETCH = 1.5  # the crop is at most so much wider or higher than the network's input is
 _STILL = 0.04  # of the crop: as long as no side would move by more, none does
-_WHOLE = 0.80  # of the frame: a crop that is larger is not worth its flicker
+_WHOLE, _PART = (
+    0.85,
+    0.75,
+)  # of the frame: a crop that is larger is not worth its flicker; from the whole, a smaller one is
+_SHRINKING = 12  # frames: it grows at once, but shrinks only to what all of the last ones wanted
 _SMALLEST = 64  # px, of a crop's side: the network sees no more of less
 _WIDE = 15  # every so many frames somebody may have come in
 
@@ -36,6 +42,7 @@ class Gaze:
         self._size = size
         self.region: Region | None = None
         self._frames = 0
+        self._boxes: deque[NDArray[np.float64]] = deque(maxlen=_SHRINKING)
 
     @property
     def wide(self) -> bool:
@@ -46,7 +53,13 @@ class Gaze:
         """Look at the small alpha of the last frame, uint8 of GLANCE's shape, and decide about the next."""
         self._frames += 1
         box = _box(alpha, _SURE if self.region is not None else _LIKELY)
-        wanted = None if box is None else self._round(box)
+        if box is None:
+            self._boxes.clear()
+            self.region = None
+            return
+        self._boxes.append(box)
+        boxes = np.array(self._boxes)
+        wanted = self._round(np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]))
         if wanted is None or self.region is None or self._has_left(wanted):
             self.region = wanted
 
@@ -59,7 +72,7 @@ class Gaze:
         grown = max(high, wide / _STRETCH)
         upper = top - _MARGIN * (bottom - top) - 0.7 * (grown - high)  # a lying box is more often cut off above
         wide, high = min(max(wide, high / _STRETCH, _SMALLEST), width), min(max(grown, _SMALLEST), height)
-        if wide * high > _WHOLE * width * height:
+        if wide * high > (_WHOLE if self.region is not None else _PART) * width * height:
             return None
         left, upper = min(max(middle - wide / 2, 0), width - wide), min(max(upper, 0), height - high)
         return _even(left, upper, wide, high, self._size)

@@ -86,7 +86,7 @@ class Edge:
     feather: int = 0
     shift: int = 0
     threshold: int = 50
-    smooth: int = 70
+    smooth: int = 90
     light_wrap: int = 0
 
 

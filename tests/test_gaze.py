@@ -63,9 +63,29 @@ def test_a_little_movement_moves_nothing_and_a_larger_one_does() -> None:
     first = gaze.region
     gaze.follow(seen((71, 40, 87, 80)))
     assert gaze.region == first
-    gaze.follow(seen((76, 40, 92, 80)))
+    gaze.follow(seen((78, 40, 94, 80)))
     assert gaze.region != first
-    assert holds(gaze.region, 76, 40, 92, 80)
+    assert holds(gaze.region, 78, 40, 94, 80)
+
+
+def test_who_is_hardly_seen_for_a_moment_stays_in_sight() -> None:
+    gaze = Gaze(HD)
+    both, one = seen((20, 40, 36, 80), (110, 40, 126, 80)), seen((20, 40, 36, 80))
+    gaze.follow(both)
+    for _ in range(10):
+        gaze.follow(one)
+    assert holds(gaze.region, 110, 40, 126, 80)
+    for _ in range(5):
+        gaze.follow(one)
+    assert not holds(gaze.region, 110, 40, 126, 80)
+
+
+def test_between_the_whole_and_a_large_crop_it_does_not_flip() -> None:
+    gaze, sizes = Gaze(HD), []
+    for top in (16, 15, 14, 16, 13, 16, 14) * 3:  # a head that bobs; with its margin about eight tenths of the frame
+        gaze.follow(seen((8, top, 148, 90)))
+        sizes.append(gaze.region)
+    assert len({region is None for region in sizes}) == 1
 
 
 def test_now_and_then_the_whole_is_looked_at_too_while_it_looks_closely() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import erf, exp, pi, sqrt
 
 import cv2
 import numpy as np
@@ -76,7 +77,7 @@ class Outline:
         size = Size(small.shape[1], small.shape[0])
         if edge.shift:
             across, down = spread(edge.shift, size, region, self._size, at_least=1)
-            small = cv2.LUT(_blurred(small, across, down), moved(edge.shift > 0, down))
+            small = cv2.LUT(_blurred(small, across, down), moved(shifted(edge.shift, size, region, self._size), down))
         if edge.feather:
             small = _blurred(small, *spread(edge.feather, size, region, self._size))
         return small
@@ -97,22 +98,27 @@ def spread(percent: int, small: Size, region: Region, frame: Size, at_least: flo
     return min(max(sigma * across, _FINEST), _COARSEST), min(max(sigma * down, _FINEST), _COARSEST)
 
 
+def shifted(percent: int, small: Size, region: Region, frame: Size) -> float:
+    """How far a shift reaches in the small alpha of a region, px, outward; no further than ``spread`` does."""
+    distance = percent / 100 * _REACH * frame.height * small.height / region.height
+    return min(max(distance, -_COARSEST), _COARSEST)
+
+
 def _blurred(small: Plane, across: float, down: float) -> Plane:
     blurred: Plane = cv2.GaussianBlur(small, (0, 0), across, sigmaY=down, borderType=cv2.BORDER_REPLICATE)
     return blurred
 
 
 @lru_cache(maxsize=16)
-def moved(outward: bool, sigma: float) -> Plane:
-    """A table from a blurred edge to a sharp one, a sigma further out or in.
+def moved(distance: float, sigma: float) -> Plane:
+    """A table from a blurred edge to a sharp one that is ``distance`` further out; both in px.
 
-    A step blurred by a Gaussian is Φ(x/σ): Φ(-1) = 0.159 at a sigma's distance, where its slope is φ(1)/σ = 0.242/σ.
-    The table's slope there gives an edge of two pixels.
+    A step blurred by a Gaussian is Φ(x/σ), whose slope is φ(x/σ)/σ: the table takes its value at -distance to 1/2, with
+    a slope that makes an edge of two pixels, and that keeps 0 at 0 and 1 at 1.
     """
-    middle, slope = (
-        (0.159 if outward else 0.841),
-        max(sigma / (0.242 * 2), 0.5 / 0.159),
-    )  # that keeps 0 at 0, and 1 at 1
+    middle = 0.5 * (1 - erf(distance / sigma / sqrt(2)))
+    density = exp(-((distance / sigma) ** 2) / 2) / sqrt(2 * pi)
+    slope = max(sigma / (2 * density), 0.5 / min(middle, 1 - middle))
     steps = np.arange(256) / 255
     table: Plane = np.clip(np.rint(255 * ((steps - middle) * slope + 0.5)), 0, 255).astype(np.uint8)
     return table

@@ -12,6 +12,7 @@ from bgcamd.frame import Plane, Region, Size
 
 Map = NDArray[np.float32]
 
+_MOST = 0.95  # of the memory: what was wrong once is not wrong for ever
 _STILL = 0.03  # of the samples' range: at this change of colour a pixel's memory counts 1/e of what it can
 _CELL = 3  # px of the half-size picture: noise is averaged, and motion spreads, over so many
 
@@ -19,7 +20,7 @@ _CELL = 3  # px of the half-size picture: noise is averaged, and motion spreads,
 class Steady:
     """Remembers mattes of one size; a recursive mean whose weight falls where the colours change.
 
-    m' = m + w·(last − m), w = strength · exp(−(d / 0.03)²), d the largest change of the colours nearby, 0..1.
+    m' = m + w·(last − m), w = 0.95 · strength · exp(−(d / 0.03)²), d the largest change of the colours nearby, 0..1.
     """
 
     def __init__(self, size: Size) -> None:
@@ -78,5 +79,5 @@ class Steady:
 def kept_at(strength: int) -> Map:
     """How much of the memory is kept, float32 (256,), by the change of the colours."""
     change = np.arange(256, dtype=np.float32) / np.float32(255 * _STILL)
-    table: Map = np.exp(-change * change) * np.float32(strength / 100)
+    table: Map = np.exp(-change * change) * np.float32(_MOST * strength / 100)
     return table

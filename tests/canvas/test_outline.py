@@ -100,3 +100,11 @@ def test_a_glance_shows_a_region_in_its_place() -> None:
     assert small.shape == (GLANCE.height, GLANCE.width)
     assert (small[30:60, 84:116] == 255).all()
     assert small[:, :76].max() == small[:, 124:].max() == small[:19].max() == 0
+
+
+def test_every_step_of_a_shift_moves_the_edge_a_little_further() -> None:
+    soft = Matte(half(4))
+    reached = [reach(drawn(Edge(smooth=0, shift=shift), soft)) for shift in range(-60, 61, 6) if shift]
+    steps = np.diff(reached)
+    assert (steps > 0.02).all()
+    assert (steps < 1).all()  # the one over 0 is a double one

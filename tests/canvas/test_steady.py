@@ -29,7 +29,7 @@ def test_the_first_matte_is_taken_as_it_is() -> None:
 def test_flicker_on_a_still_picture_is_smoothed_by_the_strength() -> None:
     steady = Steady(SIZE)
     steady.steadied(flat(0.0), picture(), WHOLE, 70)
-    assert steady.steadied(flat(1.0), picture(), WHOLE, 70) == pytest.approx(flat(0.3), abs=1e-5)
+    assert steady.steadied(flat(1.0), picture(), WHOLE, 70) == pytest.approx(flat(1 - 0.7 * 0.95), abs=1e-5)
 
 
 def test_where_the_picture_changes_nothing_of_the_past_is_left() -> None:
@@ -39,7 +39,7 @@ def test_where_the_picture_changes_nothing_of_the_past_is_left() -> None:
     moved[:32] = 255 - moved[:32] // 2
     left = steady.steadied(flat(0.0), moved, WHOLE, 100)
     assert left[:28].max() < 0.01
-    assert left[40:].min() > 0.99
+    assert left[40:].min() > 0.94
 
 
 def test_noise_of_a_camera_is_no_movement() -> None:
@@ -48,7 +48,7 @@ def test_noise_of_a_camera_is_no_movement() -> None:
     for value in (0.0, 1.0):
         noisy = np.clip(still + noise.normal(0, 4, still.shape), 0, 255).astype(np.uint8)
         result = steady.steadied(flat(value), noisy, WHOLE, 100)
-    assert result.mean() < 0.25
+    assert result.mean() < 0.3
 
 
 def test_forgotten_is_forgotten() -> None:

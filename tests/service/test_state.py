@@ -120,5 +120,5 @@ def test_a_failed_save_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
 def test_clients_are_not_told_where_the_daemon_keeps_its_pictures() -> None:
     assert scene_to_dict(Scene(Picture(Path("/var/lib/secret"), "reef.jpg"))) == {
         "background": "picture", "name": "reef.jpg", "fit": "cover", "mirror": False,
-        "feather": 0, "shift": 0, "threshold": 50, "smooth": 70, "light_wrap": 0,
+        "feather": 0, "shift": 0, "threshold": 50, "smooth": 90, "light_wrap": 0,
     }  # fmt: skip

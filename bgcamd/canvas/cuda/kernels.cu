@@ -343,7 +343,7 @@ template <class T> __device__ inline T* remembered(const Memory* memory, T* halv
 }
 
 __device__ inline int mirrored(int i, int n) {  // cb|abc|ba, and a for a|a|a; -1 <= i <= n
-    return clamped(i < 0 ? -i : i >= n ? 2 * n - 2 - i : i, 0, n - 1);
+    return clamped(i < 0 ? -i : i >= n ? 2 * n - 1 - i : i, 0, n - 1);
 }
 
 struct Cells {  // the picture that the network saw, at half its size

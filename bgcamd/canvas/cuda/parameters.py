@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bgcamd.canvas.blur import coarse, steps
 from bgcamd.canvas.color import Matrix, solid, yuv_to_rgb, yuv_to_yuv
 from bgcamd.canvas.cuda.memory import Arrays, Staging
-from bgcamd.canvas.outline import moved, spread
+from bgcamd.canvas.outline import moved, shifted, spread
 from bgcamd.canvas.steady import kept_at
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.frame import Color, InputSpec, Region, Size
@@ -142,7 +142,7 @@ class Parameters:
         if edge.shift:
             sigmas = spread(edge.shift, small, region, self.size, at_least=1)
             _put_gauss(now["shifted"], *sigmas)
-            now["moved"] = moved(edge.shift > 0, sigmas[1])
+            now["moved"] = moved(shifted(edge.shift, small, region, self.size), sigmas[1])
         if edge.feather:
             _put_gauss(now["feathered"], *spread(edge.feather, small, region, self.size))
 
