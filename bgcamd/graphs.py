@@ -11,8 +11,9 @@ from bgcamd.canvas.cuda.canvas import CudaCanvas, DeviceFrame
 from bgcamd.cuda.gpu import DeviceArray, Graph, Pinned
 from bgcamd.effort import Governor
 from bgcamd.errors import DeviceError
-from bgcamd.frame import Engine, Frame
+from bgcamd.frame import Frame
 from bgcamd.pipeline import Pipeline
+from bgcamd.protocols import Engine
 from bgcamd.scene import PreparedScene
 from bgcamd.stats import Stats
 

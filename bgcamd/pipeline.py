@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from bgcamd.effort import THOROUGH, Governor
-from bgcamd.frame import Canvas, Engine, Frame, InputSpec, Size, Tensor
+from bgcamd.frame import Frame, InputSpec, Size, Tensor
 from bgcamd.gaze import Gaze
+from bgcamd.protocols import Canvas, Engine
 from bgcamd.scene import Edge, Keep, PreparedScene
 from bgcamd.stats import Stats
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bgcamd.canvas.background import Moving, Plate, Still
 from bgcamd.errors import InputError
-from bgcamd.frame import PixelFormat, Reader
+from bgcamd.frame import PixelFormat
+from bgcamd.protocols import Reader
 from bgcamd.scene import Alpha, Backdrop, Blur, Clip, Colour, Keep, Picture, PreparedScene, Remove, Scene
 from bgcamd.video.files.images import MAX_PIXELS, read_image
 from bgcamd.video.files.paths import Kind, classify, open_reader

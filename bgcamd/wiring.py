@@ -10,9 +10,10 @@ from pathlib import Path
 
 from bgcamd.assets import demo_path
 from bgcamd.errors import BgcamError, OutputError, SinkError, SourceError
-from bgcamd.frame import Sink, Size, Source
+from bgcamd.frame import Size
 from bgcamd.live.beside import Beside
 from bgcamd.live.outputs import OutputPlan
+from bgcamd.protocols import Sink, Source
 from bgcamd.video.address import (
     Auto,
     CameraAddress,

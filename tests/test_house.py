@@ -23,7 +23,7 @@ MODULES = {
 }
 
 FLOORS = [
-    {"bgcamd", "atomic", "errors", "frame", "paths", "tables", "wheels"},
+    {"bgcamd", "atomic", "errors", "frame", "protocols", "paths", "tables", "wheels"},
     {"scene", "values", "toml_file", "settings", "assets", "cuda"},
     {"video", "matting", "canvas"},
     {"prepare", "pipeline", "effort", "gaze", "graphs", "stats", "quality"},

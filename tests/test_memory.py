@@ -19,12 +19,13 @@ from PIL import Image
 
 from bgcamd.canvas.background import Plate
 from bgcamd.canvas.host import HostCanvas
-from bgcamd.frame import BT601, Engine, Frame, PixelFormat, Size
+from bgcamd.frame import BT601, Frame, PixelFormat, Size
 from bgcamd.matting.engines import open_engine
 from bgcamd.matting.fake import FakeEngine
 from bgcamd.matting.manifest import find_manifest
 from bgcamd.pipeline import Pipeline
 from bgcamd.prepare import prepare
+from bgcamd.protocols import Engine
 from bgcamd.scene import Background, Blur, Clip, Colour, Keep, Picture, Remove, Scene
 from bgcamd.video.files.media_writer import MediaWriter
 

@@ -138,10 +138,23 @@ def test_the_scene_outlives_a_restart_and_the_file_that_it_came_from(desk: Desk)
 def test_the_status_has_the_keys_that_machines_rely_on(desk: Desk) -> None:
     desk.start("--camera", "demo:", "--output", "null:")
     status = desk.until("live")
-    wanted = {"state", "camera", "output", "model", "engine", "why", "fps", "stages", "age_ms", "dropped", "scene"}
+    wanted = {
+        "state",
+        "camera",
+        "output",
+        "model",
+        "engine",
+        "why",
+        "quality",
+        "fps",
+        "stages",
+        "age_ms",
+        "dropped",
+        "scene",
+    }
     assert wanted <= status.keys()
     assert isinstance(status["stages"], dict)
-    assert status["stages"].keys() == {"take", "shrink", "infer", "refine", "compose", "give"}
+    assert status["stages"].keys() == {"take", "look", "shrink", "infer", "refine", "compose", "give"}
     assert all(times.keys() == {"wall_p50", "wall_p95", "cpu_p50"} for times in status["stages"].values())
 
 

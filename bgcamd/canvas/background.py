@@ -17,7 +17,8 @@ from bgcamd.canvas.color import solid
 from bgcamd.canvas.convert import rgb_into_i420
 from bgcamd.canvas.planes import Planes, fill, lay, new_planes
 from bgcamd.errors import InputError
-from bgcamd.frame import Color, Frame, PixelFormat, Plane, Reader, Size
+from bgcamd.frame import Color, Frame, PixelFormat, Plane, Size
+from bgcamd.protocols import Reader
 from bgcamd.scene import Fit
 
 _FIRST_S = 15.0  # so long may the first picture of a clip take

@@ -22,7 +22,7 @@ _MARGIN = 5  # pixels of the room that stay round the person, so that a lossy co
 
 
 class HostCanvas:
-    """Implements ``frame.Canvas``. Not for two threads at once.
+    """Implements ``protocols.Canvas``. Not for two threads at once.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class HostCanvas:
         return solid((0, 0, 0), self.color) if self.format is PixelFormat.I420 else (0, 0, 0)
 
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
-        """See ``frame.Canvas``. Raises SourceError for a damaged frame, which is released, too."""
+        """See ``protocols.Canvas``. Raises SourceError for a damaged frame, which is released, too."""
         self._glance.fill(0)
         try:
             alpha = self._taker.take(raw, self._taken, mirror=mirror)
@@ -91,7 +91,7 @@ class HostCanvas:
         )
 
     def moved(self) -> int:
-        """See ``frame.Canvas``. Parts of some 40 pixels are compared, so that a camera's noise is none."""
+        """See ``protocols.Canvas``. Parts of some 40 pixels are compared, so that a camera's noise is none."""
         now = cv2.blur(
             shrunk(self._taken[len(self._taken) // 2 if self.format is PixelFormat.RGBP else 0], GLANCE), (5, 5)
         )
@@ -99,11 +99,11 @@ class HostCanvas:
         return 255 if self._before is None else int(cv2.absdiff(now, self._before).max())
 
     def look(self, region: Region | None) -> None:
-        """See ``frame.Canvas``."""
+        """See ``protocols.Canvas``."""
         self._region = region or Region(0, 0, *self.size)
 
     def shrink(self, frame: Frame, spec: InputSpec, *, mirrored: bool = False) -> NDArray[np.float32]:
-        """See ``frame.Canvas``. Bilinear from the full size: the networks were trained on such pictures."""
+        """See ``protocols.Canvas``. Bilinear from the full size: the networks were trained on such pictures."""
         small = [cv2.resize(self._seen_of(plane), spec.size, interpolation=cv2.INTER_LINEAR) for plane in frame.planes]
         if mirrored:
             small = [cv2.flip(plane, 1) for plane in small]
@@ -129,26 +129,26 @@ class HostCanvas:
         return plane[top : top + region.height // half, left : left + region.width // half]
 
     def keep(self, matte: Matte) -> None:
-        """See ``frame.Canvas``."""
+        """See ``protocols.Canvas``."""
         _check(matte.alpha)
         self._outline.keep(matte.alpha)
 
     def glance(self, matte: Matte) -> None:
-        """See ``frame.Canvas``."""
+        """See ``protocols.Canvas``."""
         _check(matte.alpha)
         np.maximum(self._glance, small_of_frame(matte.alpha, self._region, self.size), out=self._glance)
 
     def glanced(self) -> Plane:
-        """See ``frame.Canvas``."""
+        """See ``protocols.Canvas``."""
         return self._glance
 
     def forget(self) -> None:
-        """See ``frame.Canvas``."""
+        """See ``protocols.Canvas``."""
         self._outline.forget()
         self._before = None
 
     def refine(self, matte: Matte, frame: Frame, edge: Edge = USUAL_EDGE) -> Plane:
-        """See ``frame.Canvas``. Everything is done at the matte's size; then it is enlarged, bilinear."""
+        """See ``protocols.Canvas``. Everything is done at the matte's size; then it is enlarged, bilinear."""
         _check(matte.alpha)
         self._before = self._now
         small, region = self._outline.drawn(matte, self._seen, self._region, edge), self._region
@@ -163,7 +163,7 @@ class HostCanvas:
         return self._alpha
 
     def compose(self, frame: Frame, alpha: Plane, scene: PreparedScene) -> Frame:
-        """See ``frame.Canvas``."""
+        """See ``protocols.Canvas``."""
         match scene.scene.background:
             case Keep():
                 return frame
@@ -211,7 +211,7 @@ class HostCanvas:
         return self._like(frame, self._done, None)
 
     def give(self, done: Frame) -> Frame:
-        """See ``frame.Canvas``. It is in our memory already."""
+        """See ``protocols.Canvas``. It is in our memory already."""
         return done
 
 

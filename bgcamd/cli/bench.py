@@ -19,11 +19,12 @@ from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.options import SizeOption, engine_options, scene_options
 from bgcamd.effort import Quality
 from bgcamd.errors import InputError
-from bgcamd.frame import BT601, Frame, PixelFormat, Reader, Size
+from bgcamd.frame import BT601, Frame, PixelFormat, Size
 from bgcamd.matting.engines import Choice
 from bgcamd.networks import Networks
 from bgcamd.pipeline import Pipeline
 from bgcamd.prepare import background_of, prepare
+from bgcamd.protocols import Reader
 from bgcamd.scene import Colour, PreparedScene, Scene
 from bgcamd.settings import SceneChange
 from bgcamd.stats import STAGES, Stats

@@ -16,11 +16,12 @@ from bgcamd.canvas.host import HostCanvas
 from bgcamd.cli.options import engine_options, scene_options
 from bgcamd.effort import Governor
 from bgcamd.errors import InputError, OutputError
-from bgcamd.frame import BT601, Color, Engine, Frame, PixelFormat, Size
+from bgcamd.frame import BT601, Color, Frame, PixelFormat, Size
 from bgcamd.matting.engines import Choice, open_engine
 from bgcamd.matting.manifest import find_manifest
 from bgcamd.pipeline import Pipeline, fit_to
 from bgcamd.prepare import background_of, prepare
+from bgcamd.protocols import Engine
 from bgcamd.scene import PreparedScene, Remove, Scene
 from bgcamd.settings import SceneChange
 from bgcamd.video.files.paths import FileReader, FileWriter, Kind, holds_alpha, open_reader, open_writer, output_kind

@@ -6,7 +6,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from bgcamd.frame import Frame, Sink
+from bgcamd.frame import Frame
+from bgcamd.protocols import Sink
 from bgcamd.video.mailbox import Latest
 from bgcamd.video.pool import Pool
 

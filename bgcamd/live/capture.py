@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from bgcamd.errors import BgcamError, SourceError
-from bgcamd.frame import Frame, Source
+from bgcamd.frame import Frame
+from bgcamd.protocols import Source
 from bgcamd.video.mailbox import Latest
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from bgcamd.errors import BgcamError, OutputError, SinkError
-from bgcamd.frame import Frame, Sink, Watched
+from bgcamd.frame import Frame
+from bgcamd.protocols import Sink, Watched
 
 _log = logging.getLogger(__name__)
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 10.0

@@ -12,7 +12,7 @@ import numpy as np
 from bgcamd.cuda.driver import CudaDriver, Driver
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import DeviceError, EngineError
-from bgcamd.frame import Engine, Size
+from bgcamd.frame import Size
 from bgcamd.matting.manifest import Manifest
 from bgcamd.matting.onnx_engine import OnnxEngine
 from bgcamd.matting.store import check_model
@@ -21,6 +21,7 @@ from bgcamd.matting.tensorrt.engine import TensorRtEngine
 from bgcamd.matting.tensorrt.plans import Plans
 from bgcamd.matting.tensorrt.runtime import RUNTIMES, RuntimeName, TensorRt, package_hint, probe, title
 from bgcamd.matting.tensorrt.staged import Staged
+from bgcamd.protocols import Engine
 
 Choice = Literal["auto", "cpu", "tensorrt", "tensorrt-rtx"]
 USUAL = Size(1280, 720)

@@ -39,7 +39,7 @@ class FakeEngine:
     ----------
     size: of its input and its matte; the frame is stretched to it.
     foreground: also return the tensor itself as the person's own colour.
-    follows: see ``frame.Engine``.
+    follows: see ``protocols.Engine``.
 
     Attributes
     ----------

@@ -20,7 +20,7 @@ from bgcamd.matting.signature import Misfit, planes
 
 
 class OnnxEngine:
-    """A network in an ONNX Runtime session, on the CPU; see ``frame.Engine``.
+    """A network in an ONNX Runtime session, on the CPU; see ``protocols.Engine``.
 
     Outputs go into arrays that ``fit`` made, and recurrent states lie in two sets of arrays that take turns at
     being input and output: a frame allocates nothing here, and no state is copied.
@@ -53,7 +53,7 @@ class OnnxEngine:
 
     @property
     def follows(self) -> bool:
-        """See ``frame.Engine``."""
+        """See ``protocols.Engine``."""
         return self._manifest.input.follow
 
     def __enter__(self) -> Self:

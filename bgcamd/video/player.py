@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from bgcamd.errors import InputError, SourceError
-from bgcamd.frame import Frame, Reader
+from bgcamd.frame import Frame
+from bgcamd.protocols import Reader
 from bgcamd.video.pool import Copy, Pool
 
 _SECOND = 1_000_000_000

@@ -18,10 +18,11 @@ from measuring import show
 
 from bgcamd.canvas.host import HostCanvas
 from bgcamd.effort import Governor
-from bgcamd.frame import Engine, Frame, PixelFormat, Plane, Size
+from bgcamd.frame import Frame, PixelFormat, Plane, Size
 from bgcamd.matting.engines import open_engine
 from bgcamd.matting.manifest import Manifest, find_manifest
 from bgcamd.pipeline import Pipeline
+from bgcamd.protocols import Engine
 from bgcamd.quality.score import METRICS, Score
 from bgcamd.scene import USUAL_EDGE, Alpha, Edge, PreparedScene, Scene
 from bgcamd.video.files.images import read_image

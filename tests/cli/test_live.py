@@ -249,7 +249,7 @@ class TestStatus:
         ({"background": "clip", "name": "sea.mp4", "fit": "cover"}, "sea.mp4"),
         ({"background": "hologram"}, "hologram"),
         (
-            {"background": "remove", "feather": 0, "shift": 0, "threshold": 50, "smooth": 70, "light_wrap": 0},
+            {"background": "remove", "feather": 0, "shift": 0, "threshold": 50, "smooth": 90, "light_wrap": 0},
             "nothing behind you",
         ),
         (

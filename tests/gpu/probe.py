@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from bgcamd.cuda.gpu import Gpu
-    from bgcamd.frame import Engine
+    from bgcamd.protocols import Engine
 
 TIMEOUT_S = 240
 PACKAGES = ("cuda-python", "cuda-bindings", "nvidia-cuda-nvrtc", "tensorrt", "tensorrt-rtx-cu13", "tensorrt-lean-cu13")

@@ -22,10 +22,11 @@ from timing import Hold, Marks
 from bgcamd.canvas.cuda.canvas import CudaCanvas
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import EngineError
-from bgcamd.frame import Engine, Frame, Size
+from bgcamd.frame import Frame, Size
 from bgcamd.graphs import GraphPipeline
 from bgcamd.matting.engines import find_ways, in_words, open_gpu_engine
 from bgcamd.matting.manifest import Manifest
+from bgcamd.protocols import Engine
 from bgcamd.scene import PreparedScene
 
 BACKGROUNDS = ("picture", "colour", "blur")

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from bgcamd.errors import EngineError
-from bgcamd.frame import Engine, Size
+from bgcamd.frame import Size
 from bgcamd.matting.fake import FakeEngine, Fault
+from bgcamd.protocols import Engine
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from bgcamd.frame import BT601, Frame, PixelFormat, Plane, Reader, Size
+from bgcamd.frame import BT601, Frame, PixelFormat, Plane, Size
+from bgcamd.protocols import Reader
 from bgcamd.video.demo import DemoReader
 
 SMALL = Size(320, 180)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bgcamd.frame import Frame, PixelFormat, Sink, Size
+from bgcamd.frame import Frame, PixelFormat, Size
+from bgcamd.protocols import Sink
 from bgcamd.video.null import NullSink
 
 FRAME = Frame((np.zeros((2, 2), np.uint8),), PixelFormat.GREY, Size(2, 2))

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from bgcamd.errors import InputError, SourceError
-from bgcamd.frame import Frame, PixelFormat, Size, Source
+from bgcamd.frame import Frame, PixelFormat, Size
+from bgcamd.protocols import Source
 from bgcamd.video.player import Player
 
 SIZE = Size(4, 2)

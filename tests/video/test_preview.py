@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bgcamd.errors import SinkError
-from bgcamd.frame import Frame, PixelFormat, Plane, Sink, Size
+from bgcamd.frame import Frame, PixelFormat, Plane, Size
+from bgcamd.protocols import Sink
 from bgcamd.video.preview import newest_jpeg, server
 from bgcamd.video.preview.sink import PreviewSink
 

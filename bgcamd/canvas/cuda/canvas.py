@@ -48,7 +48,7 @@ class DeviceFrame(Frame):
 
 
 class CudaCanvas:
-    """Implements ``frame.Canvas``, in I420. Not for two threads at once. Every call may raise DeviceError.
+    """Implements ``protocols.Canvas``, in I420. Not for two threads at once. Every call may raise DeviceError.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class CudaCanvas:
         self._undo.close()
 
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
-        """See ``frame.Canvas``. Raises SourceError for a damaged frame, which is released, too.
+        """See ``protocols.Canvas``. Raises SourceError for a damaged frame, which is released, too.
 
         A frame in memory that the GPU was told of (``Gpu.register``) is read from there, and released by ``give``.
         """
@@ -137,15 +137,15 @@ class CudaCanvas:
         return DeviceFrame(self._intake.picture, raw, self.size, self.color)
 
     def moved(self) -> int:
-        """See ``frame.Canvas``. It is not known: to fetch it would take longer than to look again."""
+        """See ``protocols.Canvas``. It is not known: to fetch it would take longer than to look again."""
         return 255
 
     def look(self, region: Region | None) -> None:
-        """See ``frame.Canvas``. Uploaded by whichever verb is next."""
+        """See ``protocols.Canvas``. Uploaded by whichever verb is next."""
         self._parameters.look(region or Region(0, 0, *self.size))
 
     def shrink(self, frame: Frame, spec: InputSpec, *, mirrored: bool = False) -> DeviceArray:
-        """See ``frame.Canvas``: float32 or, with ``spec.half``, float16."""
+        """See ``protocols.Canvas``: float32 or, with ``spec.half``, float16."""
         width, height = spec.size
         self._parameters.spec(spec)
         self._parameters.upload()
@@ -162,27 +162,27 @@ class CudaCanvas:
         return tensor
 
     def keep(self, matte: Matte) -> None:
-        """See ``frame.Canvas``, and ``refine``. Whether there is one to join with is a part of what is recorded."""
+        """See ``protocols.Canvas``, and ``refine``. Whether there is one to join with is a part of what is recorded."""
         _check_shape(matte)
         self._outline.keep(matte.alpha)
 
     def glance(self, matte: Matte) -> None:
-        """See ``frame.Canvas``, and ``refine``."""
+        """See ``protocols.Canvas``, and ``refine``."""
         _check_shape(matte)
         self._parameters.upload()
         self._outline.glance(matte.alpha)
 
     def glanced(self) -> Plane:
-        """See ``frame.Canvas``. It came with the picture."""
+        """See ``protocols.Canvas``. It came with the picture."""
         return self._glanced_out
 
     def forget(self) -> None:
-        """See ``frame.Canvas``. Any thread may, without having entered the GPU."""
+        """See ``protocols.Canvas``. Any thread may, without having entered the GPU."""
         self.gpu.enter_thread()
         self._outline.forget()
 
     def refine(self, matte: Matte, frame: Frame, edge: Edge = USUAL_EDGE) -> DeviceArray:  # noqa: ARG002 - it is here
-        """See ``frame.Canvas``. What is wrong with a matte's shape is raised here; with its numbers, by ``give``.
+        """See ``protocols.Canvas``. What is wrong with a matte's shape is raised here; with its numbers, by ``give``.
 
         Where this is replayed, the edge is that of the scene that ``dress`` was given.
         """
@@ -228,7 +228,7 @@ class CudaCanvas:
         self._behind = planes
 
     def compose(self, frame: Frame, alpha: DeviceArray, scene: PreparedScene) -> Frame:
-        """See ``frame.Canvas``."""
+        """See ``protocols.Canvas``."""
         if isinstance(scene.scene.background, Keep):
             return frame
         self.dress(scene, frame.captured_ns)
@@ -243,7 +243,7 @@ class CudaCanvas:
         return DeviceFrame(self._done, frame, self.size, self.color)
 
     def give(self, done: Frame) -> Frame:
-        """See ``frame.Canvas``. Waits, asleep; the planes are pinned memory, valid until the next call.
+        """See ``protocols.Canvas``. Waits, asleep; the planes are pinned memory, valid until the next call.
 
         Raises EngineError where the matte was none.
         """

@@ -327,7 +327,7 @@ extern "C" __global__ void glance(const Parameters* p, const float* matte, int w
     const Tap tx = tap_elsewhere(x, GLANCE_W, 0, w, width, part[0], part[2]);
     const Tap ty = tap_elsewhere(y, GLANCE_H, 0, h, height, part[1], part[3]);
     uchar& most = glanced[y * GLANCE_W + x];
-    most = max(most, to_byte(bilinear_or_0(matte, width, height, tx, ty) * 255));
+    most = max(0, to_byte(bilinear_or_0(matte, width, height, tx, ty) * 255));
 }
 
 // ---- refine: two looks joined, made steady (outline.py, steady.py) ---------------------------------------------
@@ -343,7 +343,7 @@ template <class T> __device__ inline T* remembered(const Memory* memory, T* halv
 }
 
 __device__ inline int mirrored(int i, int n) {  // cb|abc|ba, and a for a|a|a; -1 <= i <= n
-    return clamped(i < 0 ? -i : i >= n ? 2 * n - 1 - i : i, 0, n - 1);
+    return clamped(i < 0 ? -i : i >= n ? 2 * n - 2 - i : i, 0, n - 1);
 }
 
 struct Cells {  // the picture that the network saw, at half its size

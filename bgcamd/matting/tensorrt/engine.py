@@ -18,7 +18,7 @@ from bgcamd.matting.tensorrt.plans import Plans
 
 
 class TensorRtEngine:
-    """A network on the GPU; see ``frame.Engine``. Tensors and mattes are ``DeviceArray``.
+    """A network on the GPU; see ``protocols.Engine``. Tensors and mattes are ``DeviceArray``.
 
     Everything is queued on the GPU's stream, nothing waits, and after ``fit`` nothing is allocated, so that frames can
     be recorded as a graph; run one first. Recurrent states never leave the device.
@@ -47,7 +47,7 @@ class TensorRtEngine:
 
     @property
     def follows(self) -> bool:
-        """See ``frame.Engine``."""
+        """See ``protocols.Engine``."""
         return self._manifest.input.follow
 
     def __enter__(self) -> Self:

@@ -36,7 +36,7 @@ class Staged:
 
     @property
     def follows(self) -> bool:
-        """See ``frame.Engine``."""
+        """See ``protocols.Engine``."""
         return self._engine.follows
 
     def __enter__(self) -> Self:

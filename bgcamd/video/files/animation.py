@@ -21,7 +21,7 @@ _SHORTEST_MS = 11
 
 
 class AnimationReader:
-    """Every frame of a moving picture, composed as it is seen, with straight alpha. See ``frame.Reader``.
+    """Every frame of a moving picture, composed as it is seen, with straight alpha. See ``protocols.Reader``.
 
     A frame declared to last less than 11 ms lasts 100 ms, as in every browser. Frames own their memory.
 
@@ -32,7 +32,7 @@ class AnimationReader:
 
     Attributes
     ----------
-    size, rate, count: as ``frame.Reader``; the rate is that of the first frame.
+    size, rate, count: as ``protocols.Reader``; the rate is that of the first frame.
     color: of I420 frames.
     alpha: whether the first frame has alpha; later ones may differ.
     damage: None, or after the last frame what was wrong with the file, one line.

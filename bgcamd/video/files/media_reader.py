@@ -34,7 +34,7 @@ from bgcamd.video.files.swscale import convert, samples
 
 
 class MediaReader:
-    """Every frame of a clip, in the order of presentation. See ``frame.Reader``.
+    """Every frame of a clip, in the order of presentation. See ``protocols.Reader``.
 
     I420 frames have even width and height: the last column or row of an odd one is left out. Where the clip
     is 4:2:0 in the wanted colour, and upright, the planes are views of the decoder's memory; otherwise swscale
@@ -52,7 +52,7 @@ class MediaReader:
 
     Attributes
     ----------
-    size, rate, count: as ``frame.Reader``; the count is an estimate.
+    size, rate, count: as ``protocols.Reader``; the count is an estimate.
     color: of the frames.
     alpha: whether the frames have alpha.
     aspect: width of a pixel over its height.

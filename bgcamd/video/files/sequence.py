@@ -18,7 +18,7 @@ _SECOND = 1_000_000_000
 
 
 class StillsReader:
-    """Pictures, each for itself, of any size. RGB24. See ``frame.Reader``.
+    """Pictures, each for itself, of any size. RGB24. See ``protocols.Reader``.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class StillsReader:
 
 
 class SequenceReader:
-    """Numbered or globbed pictures of one size that make a video. RGB24. See ``frame.Reader``.
+    """Numbered or globbed pictures of one size that make a video. RGB24. See ``protocols.Reader``.
 
     Parameters
     ----------
