@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Quality = Literal["auto", "low", "medium", "high"]
@@ -18,6 +18,7 @@ class Effort:
     carry: the last matte is used again where the picture has changed by no more than this since the network looked:
         the largest change of any part of it, of 255; 0 for never.
     patience: for so many frames in a row at most.
+    sharpen: whether outlines are steadied and brought onto the picture's edges.
     edges: whether soft pixels get the person's own colour.
     """
 
@@ -25,10 +26,11 @@ class Effort:
     looks: int = 1
     carry: int = 0
     patience: int = 0
+    sharpen: bool = True
     edges: bool = True
 
 
-LOW = Effort("low", carry=12, patience=1, edges=False)
+LOW = Effort("low", carry=12, patience=1, sharpen=False, edges=False)
 MEDIUM = Effort("medium", carry=2, patience=10)
 HIGH = Effort("high", looks=2)
 THOROUGH = Effort("every frame")
@@ -44,11 +46,17 @@ class Governor:
     """Chooses an effort from how long frames take; with a quality pinned, always that one.
 
     Automatic: medium, or low while the slowest twentieth of the frames takes more than three quarters of the time
-    there is. Low does about two thirds of the work, so that what is easy for it is not too much for medium.
+    there is. Low does about half of the work, so that what is easy for it is not too much for medium.
+
+    Parameters
+    ----------
+    carry: whether a matte may be used again at all.
     """
 
-    def __init__(self, quality: Quality = "auto") -> None:
+    def __init__(self, quality: Quality = "auto", *, carry: bool = True) -> None:
         self.effort = _PINNED.get(quality, MEDIUM)
+        if not carry:
+            self.effort = replace(self.effort, carry=0)
         self._automatic = quality == "auto"
         self._taken: deque[int] = deque(maxlen=_WINDOW)
         self._period_ns = 0

@@ -45,7 +45,7 @@ class Networks:
     ----------
     choice, threads: what runs them, and the CPU's threads on one frame.
     size: of the frames.
-    quality: how much work a frame is worth on the CPU.
+    quality, carry: how much work a frame is worth on the CPU, and whether a matte may do for the next frame, too.
     look, open_gpu: in place of the machine's own.
     """
 
@@ -56,11 +56,12 @@ class Networks:
         size: Size,
         quality: Quality = "auto",
         *,
+        carry: bool = True,
         look: Look = find_ways,
         open_gpu: Callable[[Driver], Gpu] = Gpu,
     ) -> None:
         self._choice, self._threads, self._size, self._quality = choice, threads, size, quality
-        self._look, self._open_gpu = look, open_gpu
+        self._carry, self._look, self._open_gpu = carry, look, open_gpu
         self._gpus: list[Gpu] = []  # that are open; the last one is in use, or soon will be
         self._failed_at = float("-inf")
 
@@ -147,7 +148,7 @@ class Networks:
         with ExitStack() as stack:
             engine = stack.enter_context(OnnxEngine(manifest, check_model(manifest), threads=self._threads))
             prove(engine, self._size)
-            pipeline = Pipeline(HostCanvas(self._size), engine, governor=Governor(self._quality))
+            pipeline = Pipeline(HostCanvas(self._size), engine, governor=Governor(self._quality, carry=self._carry))
             return Model(name, pipeline, why, close=stack.pop_all().close, better=better)
 
     def _on_gpu(self, name: str, way: Way, reasons: tuple[Reason, ...], tell: Progress | None) -> Model:

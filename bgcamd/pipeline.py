@@ -33,7 +33,7 @@ class Pipeline:
         self._in_a_row = 0  # frames that it was used for since
         self._spec: InputSpec = engine.fit(canvas.size)
         self._gaze = Gaze(canvas.size)
-        canvas.colours_edges = self._effort.edges
+        self._tell_canvas()
         self._seen_mirrored: bool | None = None  # how the network saw the last frame; None when it saw none
 
     def run(self, raw: Frame, scene: PreparedScene, *, passes: int = 1) -> Frame:
@@ -75,7 +75,10 @@ class Pipeline:
     def _heed_governor(self) -> None:
         if self._governor is not None and self._effort is not self._governor.effort:
             self._effort = self._governor.effort
-            self.canvas.colours_edges = self._effort.edges
+            self._tell_canvas()
+
+    def _tell_canvas(self) -> None:
+        self.canvas.sharpens, self.canvas.colours_edges = self._effort.sharpen, self._effort.edges
 
     def _seen_and_given(self, frame: Frame, scene: PreparedScene) -> Frame:
         if (alpha := self._carried(frame, scene.scene.edge)) is not None:

@@ -101,9 +101,11 @@ class Canvas(Protocol):
     """Pixels, in the one working format and size that the canvas was made for. One frame at a time.
 
     All arrays returned belong to the canvas and are valid until the same verb is called again.
+    sharpens: whether mattes are steadied and brought onto the picture's edges, or only made steeper; a GPU always does.
     colours_edges: whether soft pixels get the person's own colour, without the old room's.
     """
 
+    sharpens: bool
     colours_edges: bool
 
     @property

@@ -40,15 +40,20 @@ class Outline:
         """Keep the answer to a mirrored look for the next ``drawn``."""
         self._kept = cv2.flip(alpha, 1)
 
-    def drawn(self, matte: Matte, picture: Plane, region: Region, edge: Edge) -> Plane:
+    def drawn(self, matte: Matte, picture: Plane, region: Region, edge: Edge, *, sharpen: bool = True) -> Plane:
         """Return the alpha, uint8 of the matte's shape, 255 = person; ours until the next call.
 
         Parameters
         ----------
         picture: uint8 (h, w, 3), what the network saw.
         region: of the frame that it saw.
+        sharpen: whether it is steadied and brought onto the picture's edges, or only made as steep as it should be.
         """
         alpha = self._joined(matte.alpha)
+        if not sharpen:
+            alpha, slope = _as_sure(alpha, edge.threshold / 100), matte.softness
+            steep = cv2.addWeighted(alpha, 255 * slope, alpha, 0, 255 * (0.5 - 0.5 * slope), dtype=cv2.CV_8U)
+            return self._edged(steep, region, edge)
         if alpha.shape != picture.shape[:2]:
             return self._edged(cv2.convertScaleAbs(alpha, alpha=255), region, edge)
         size = Size(alpha.shape[1], alpha.shape[0])

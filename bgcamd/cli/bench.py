@@ -46,6 +46,7 @@ _WARM_UP = 10
     show_default=True,
     help="How much work a frame is worth.",
 )
+@click.option("--still", is_flag=True, help="Look at a frame only where it differs from one before, as live.")
 @click.option("--size", type=SizeOption(), default="1280x720", show_default=True, help="Of the frames.")
 @click.option("--frames", type=click.IntRange(1), default=300, show_default=True, help="How many are worked on.")
 @click.option("--input", "clip", type=click.Path(path_type=Path), help="A clip to work on; the demo if none is named.")
@@ -57,6 +58,7 @@ def bench(
     engine: Choice,
     threads: int,
     quality: Quality,
+    still: bool,
     size: Size,
     frames: int,
     clip: Path | None,
@@ -64,11 +66,12 @@ def bench(
 ) -> None:
     """Measure the pipeline on this machine: YUYV frames in, as of a camera, and I420 out.
 
+    The network looks at each frame, unless --still lets it pass over those that differ little from one before.
     Times are of wall clock and CPU, in ms a frame. The frames lie in memory; no camera or output is waited for.
     """
     cv2.setNumThreads(1)
     with ExitStack() as stack:
-        running = Networks(engine, threads, size, quality).best(model, lambda _: None)
+        running = Networks(engine, threads, size, quality, carry=still).best(model, lambda _: None)
         stack.callback(running.close)
         plate = Plate(size, PixelFormat.I420, BT601)
         scene = prepare(change.applied_to(Scene(Colour()), background_of), plate, wait=True)

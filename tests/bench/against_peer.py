@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 VENV = HERE.parent.parent / ".venv-peer"
 PEER = "mediapipe==0.10.21"
 WAYS = ("usual", "careful")
+QUALITIES = ("low", "medium", "high")
 DISTINCT = 60
 
 
@@ -42,16 +43,23 @@ def main(rounds: int, frames: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         sent, picture = Path(folder) / "frames.npy", write_picture(Path(folder) / "picture.png", HD)
         np.save(sent, np.stack([as_sent(each, PixelFormat.YUYV).planes[0] for each in demo_frames(HD, DISTINCT)]))
-        ours: list[float] = []
+        ours: dict[str, list[float]] = {quality: [] for quality in QUALITIES}
         theirs: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(rounds):
-            ours.append(_ours(frames, picture))
+            for quality in QUALITIES:
+                ours[quality].append(_ours(frames, picture, quality))
             for way in WAYS:
                 theirs[way].append(float(_said([python, HERE / "peer.py", sent, picture, way, frames])))
-    rows = [("bgcamd", spread(ours), "1")]
-    rows += [(f"{PEER}, {way}", spread(theirs[way]), _ratios(theirs[way], ours)) for way in WAYS]
+    rows = [(f"bgcamd, {quality}", spread(ours[quality]), *["–"] * len(QUALITIES)) for quality in QUALITIES]
+    rows += [
+        (f"{PEER}, {way}", spread(theirs[way]), *(_ratios(theirs[way], ours[q]) for q in QUALITIES)) for way in WAYS
+    ]
     title = f"ms of CPU a frame, {HD} YUYV to I420 before a picture, selfie 256x256, all threads on core {core}"
-    show(f"{title}: median (min..max) of {rounds} rounds of {frames} frames", ("", "CPU a frame", "times bgcamd"), rows)
+    show(
+        f"{title}: median (min..max) of {rounds} rounds of {frames} frames",
+        ("", "CPU a frame", *(f"times {quality}" for quality in QUALITIES)),
+        rows,
+    )
 
 
 def peer_python() -> Path | None:
@@ -78,9 +86,11 @@ def _runs(python: str) -> bool:
     return subprocess.run([python, "-c", "import ensurepip"], capture_output=True, check=False).returncode == 0
 
 
-def _ours(frames: int, picture: Path) -> float:
+def _ours(frames: int, picture: Path, quality: str) -> float:
     bgcam = [sys.executable, "-c", "from bgcamd.cli import main; main()"]
-    said = _said([*bgcam, "bench", "--json", "--size", str(HD), "--frames", frames, "--replace", picture])
+    said = _said(
+        [*bgcam, "bench", "--json", "--size", str(HD), "--frames", frames, "--replace", picture, "--quality", quality]
+    )
     return float(json.loads(said)["cpu_ms_per_frame"])
 
 

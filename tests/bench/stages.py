@@ -20,6 +20,7 @@ from bgcamd.canvas.host import HostCanvas
 from bgcamd.frame import Frame, PixelFormat, Size
 
 SIZES = ("640x480", "1280x720", "1920x1080")
+QUALITIES = ("low", "medium", "high")
 
 
 @click.command()
@@ -38,7 +39,21 @@ def main(rounds: int, frames: int) -> None:
     rows = [(*case, *_columns(runs[case])) for case in cases]
     head = ("size", "background", "CPU a frame", "inference", "not inference", "not inference / inference")
     show(f"ms of CPU a frame, one thread: median (min..max) of {rounds} rounds of {frames} frames", head, rows)
+    show_qualities(rounds, frames, picture_size=Size(1280, 720))
     show_takes(rounds, frames)
+
+
+def show_qualities(rounds: int, frames: int, picture_size: Size) -> None:
+    """Measure what each quality costs, before a colour, and `rvm`."""
+    cases = [("selfie", quality) for quality in QUALITIES] + [("rvm", "medium")]
+    runs: dict[tuple[str, str], list[tuple[float, float]]] = {case: [] for case in cases}
+    for _ in range(rounds):
+        for model, quality in cases:
+            options = ("--size", str(picture_size), "--model", model, "--quality", quality, "--engine", "cpu")
+            runs[model, quality].append(_bench(frames if model == "selfie" else frames // 4, *options))
+    rows = [(*case, *_columns(runs[case])) for case in cases]
+    head = ("model", "quality", "CPU a frame", "inference", "not inference", "not inference / inference")
+    show(f"ms of CPU a frame of {picture_size}, by quality", head, rows)
 
 
 def _bench(frames: int, *options: str) -> tuple[float, float]:

@@ -108,3 +108,11 @@ def test_every_step_of_a_shift_moves_the_edge_a_little_further() -> None:
     steps = np.diff(reached)
     assert (steps > 0.02).all()
     assert (steps < 1).all()  # the one over 0 is a double one
+
+
+def test_without_sharpening_a_soft_matte_is_only_made_steeper() -> None:
+    outline, striped = Outline(FRAME), np.tile(np.arange(64, dtype=np.uint8)[:, None, None] * 4, (1, 64, 3))
+    seen = [outline.drawn(Matte(half(8), 2.0), GREY, WHOLE, Edge(), sharpen=False).copy()]
+    seen.append(outline.drawn(Matte(half(8), 2.0), striped, WHOLE, Edge(), sharpen=False).copy())
+    assert (seen[0] == seen[1]).all()
+    assert seen[0] == pytest.approx(np.clip(half(8) * 2 - 0.5, 0, 1) * 255, abs=1)

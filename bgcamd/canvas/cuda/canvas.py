@@ -58,6 +58,7 @@ class CudaCanvas:
     Attributes
     ----------
     plate: the shape that backgrounds and cards for this canvas are brought into.
+    sharpens: is not heeded: mattes always are.
     colours_edges: whether soft pixels get the person's own colour, without the old room's.
     """
 
@@ -67,7 +68,7 @@ class CudaCanvas:
     def __init__(self, gpu: Gpu, size: Size, color: Color = BT601) -> None:
         self.gpu, self.size, self.color = gpu, size, color
         self.plate = Plate(size, self.format, color)
-        self.colours_edges = True
+        self.sharpens, self.colours_edges = True, True
         self._whole = Int(size.width), Int(size.height)
         self._scene: PreparedScene | None = None  # what the GPU is dressed for, and the time
         self._time_ns = 0
