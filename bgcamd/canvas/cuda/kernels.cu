@@ -327,7 +327,7 @@ extern "C" __global__ void glance(const Parameters* p, const float* matte, int w
     const Tap tx = tap_elsewhere(x, GLANCE_W, 0, w, width, part[0], part[2]);
     const Tap ty = tap_elsewhere(y, GLANCE_H, 0, h, height, part[1], part[3]);
     uchar& most = glanced[y * GLANCE_W + x];
-    most = max(0, to_byte(bilinear_or_0(matte, width, height, tx, ty) * 255));
+    most = max(most, to_byte(bilinear_or_0(matte, width, height, tx, ty) * 255));
 }
 
 // ---- refine: two looks joined, made steady (outline.py, steady.py) ---------------------------------------------
