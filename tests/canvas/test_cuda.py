@@ -19,7 +19,7 @@ from bgcamd.canvas.host import HostCanvas
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import EngineError, SourceError, UsageError
 from bgcamd.frame import BT601, BT709, JPEG, Color, Frame, InputSpec, Matte, PixelFormat, Size
-from bgcamd.scene import Alpha, Background, Blur, Colour, Keep, PreparedScene, Remove, Scene
+from bgcamd.scene import Alpha, Background, Blur, Colour, Edge, Keep, PreparedScene, Remove, Scene
 
 COLORS = (BT601, BT709, JPEG)
 SPECS = {
@@ -175,21 +175,24 @@ def test_compose(gpu: Gpu, camera: Camera, color: Color, background: Background)
 
 
 @few
-@given(st.builds(Camera, seeds, sizes))
-def test_compose_over_a_picture(gpu: Gpu, camera: Camera) -> None:
+@given(st.builds(Camera, seeds, sizes), st.sampled_from([0, 0, 30, 100]), st.booleans())
+def test_compose_over_a_picture(gpu: Gpu, camera: Camera, light_wrap: int, colours: bool) -> None:
     host, size = HostCanvas(camera.size), camera.size
+    host.colours_edges = colours
     behind = HostCanvas(size).take(Camera(camera.seed + 20, size).frame()).planes
-    scene, alpha = PreparedScene(Scene(Colour()), Still(behind)), noise(camera.seed + 3, size.height, size.width)
+    scene = PreparedScene(Scene(Colour(), edge=Edge(light_wrap=light_wrap)), Still(behind))
+    alpha = noise(camera.seed + 3, size.height, size.width)
     hosts = host.compose(host.take(camera.frame()), alpha, scene)
     with CudaCanvas(gpu, size) as canvas, uploaded(gpu, alpha) as there:
+        canvas.colours_edges = colours
         frame = canvas.take(camera.frame())
         assert apart(canvas.give(canvas.compose(frame, there, scene)), hosts) <= 1
 
 
-@pytest.mark.parametrize("strength", [1, 50, 100])
-def test_a_blur_at_a_videos_size(gpu: Gpu, strength: int) -> None:
+@pytest.mark.parametrize(("strength", "light_wrap"), [(1, 0), (50, 80), (100, 0)])
+def test_a_blur_at_a_videos_size(gpu: Gpu, strength: int, light_wrap: int) -> None:
     size = Size(854, 480)
-    host, scene = HostCanvas(size), PreparedScene(Scene(Blur(strength)))
+    host, scene = HostCanvas(size), PreparedScene(Scene(Blur(strength), edge=Edge(light_wrap=light_wrap)))
     alpha = (matte_of(3, size) * 255).astype(np.uint8)
     hosts = host.compose(host.take(Camera(1, size, PixelFormat.NV12).frame()), alpha, scene)
     with CudaCanvas(gpu, size) as canvas, uploaded(gpu, alpha) as there:
@@ -222,6 +225,22 @@ def test_a_matte_of_no_shape_is_refused(gpu: Gpu, shape: tuple[int, ...]) -> Non
         frame = canvas.take(Camera(1, Size(8, 8)).frame())
         with pytest.raises(EngineError, match="the network gave no valid matte"):
             canvas.refine(Matte(alpha), frame)
+
+
+def test_the_persons_own_colour_is_at_the_edge_where_it_is_wanted(gpu: Gpu) -> None:
+    size, share = Size(64, 48), np.clip((np.arange(64) - 28) / 8, 0, 1)
+    luma = np.tile((60 * share + 220 * (1 - share)).astype(np.uint8), (48, 1))  # somebody dark before a bright wall
+    frame = Frame((luma, *np.full((2, 24, 32), 128, np.uint8)), PixelFormat.I420, size)
+    alpha = np.tile((255 * share).astype(np.uint8), (48, 1))
+    with CudaCanvas(gpu, size) as canvas, uploaded(gpu, alpha) as there:
+        scene = PreparedScene(Scene(Remove()), Still(canvas.plate.solid((0, 0, 0))))
+        rows = []
+        for canvas.colours_edges in (True, False, True):
+            rows.append(canvas.give(canvas.compose(canvas.take(frame), there, scene)).planes[0][24].astype(int))
+    without_the_wall = 60 * share + 16 * (1 - share)
+    assert (rows[0] == rows[2]).all()
+    assert np.abs(rows[1] - without_the_wall).max() > 30
+    assert np.abs(rows[0] - without_the_wall).max() < 15
 
 
 def test_what_leaves_lies_in_one_block(gpu: Gpu) -> None:

@@ -84,8 +84,8 @@ static inline float half_value(unsigned short h) {
 
 namespace shim {
 
-// A thread of a kernel that has barriers: it leaves at each, and goes on when all of its block have come there. It keeps
-// its stack from block to block, and is left and entered by longjmp, since swapcontext asks the kernel every time.
+// A thread of a kernel that has barriers: it leaves at each, and goes on when all of its block have come there. It
+// keeps its stack from block to block, and is left and entered by longjmp: swapcontext asks the kernel every time.
 struct Fibre { ucontext_t context; jmp_buf place; std::vector<char> stack; dim3 index; bool done; };
 static jmp_buf scheduler;
 static Fibre* current = nullptr;
