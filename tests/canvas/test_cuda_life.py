@@ -19,8 +19,8 @@ from bgcamd.cuda.driver import Card
 from bgcamd.cuda.fake import FakeDriver, Run, fake_compiler
 from bgcamd.cuda.gpu import DeviceArray, Gpu
 from bgcamd.errors import DeviceError, EngineError, SourceError
-from bgcamd.frame import BT709, Frame, InputSpec, Matte, PixelFormat, Plane, Size
-from bgcamd.scene import Alpha, Background, Blur, Clip, Colour, Keep, PreparedScene, Remove, Scene
+from bgcamd.frame import BT709, Frame, InputSpec, Matte, PixelFormat, Plane, Region, Size
+from bgcamd.scene import USUAL_EDGE, Alpha, Background, Blur, Clip, Colour, Edge, Keep, PreparedScene, Remove, Scene
 
 SIZE, SPEC = Size(96, 64), InputSpec(Size(40, 24))
 ORIN = Card("Fake Orin", (8, 7), integrated=True)
@@ -126,8 +126,8 @@ BACKGROUNDS = (Colour(), Blur(1), Blur(70), CLIP, Alpha(), Remove(), CLIP, Blur(
 class Work:
     """A canvas and a network, and what is to be done of every frame."""
 
-    def __init__(self, gpu: Gpu, driver: FakeDriver) -> None:
-        self.canvas, self.network = CudaCanvas(gpu, SIZE), Network(gpu, driver)
+    def __init__(self, gpu: Gpu, driver: FakeDriver, looks: int = 1) -> None:
+        self.canvas, self.network, self.looks = CudaCanvas(gpu, SIZE), Network(gpu, driver), looks
 
     def __enter__(self) -> Work:
         return self
@@ -138,8 +138,12 @@ class Work:
 
     def queue(self, frame: Frame, scene: PreparedScene) -> Frame:
         """What can be recorded."""
-        matte = self.network.infer(self.canvas.shrink(frame, SPEC))
-        return self.canvas.compose(frame, self.canvas.refine(matte, frame), scene)
+        canvas, network = self.canvas, self.network
+        if self.looks > 1:
+            canvas.keep(network.infer(canvas.shrink(frame, SPEC, mirrored=True)))
+        matte = network.infer(canvas.shrink(frame, SPEC))
+        canvas.glance(matte)
+        return canvas.compose(frame, canvas.refine(matte, frame, scene.scene.edge), scene)
 
     def run(self, raw: Frame, scene: PreparedScene, *, mirror: bool = False) -> list[Plane]:
         frame = self.canvas.take(raw, mirror=mirror)
@@ -159,6 +163,7 @@ def test_what_was_recorded_once_does_every_scene(fake_gpu: Gpu, work: Work) -> N
     plain = [work.run(frame.frame(), scenes[n // 2], mirror=n % 3 == 0) for n, frame in enumerate(frames)]
     first = canvas.take(frames[0].frame())
     done = work.queue(first, scenes[0])
+    canvas.forget()
     with fake_gpu.record(lambda: work.queue(first, scenes[0])) as graph:
         looked = work.network.looked
         for n, camera in enumerate(frames):
@@ -169,6 +174,57 @@ def test_what_was_recorded_once_does_every_scene(fake_gpu: Gpu, work: Work) -> N
                 assert (again == before).all(), scenes[n // 2]
     assert work.network.looked == looked + len(frames)
     assert all(any((a != b).any() for a, b in zip(x, y, strict=True)) for x, y in pairwise(plain))
+
+
+EDGES = (USUAL_EDGE, Edge(smooth=100), Edge(shift=40, threshold=70), Edge(feather=60, smooth=0), Edge(light_wrap=80))
+REGIONS = (None, Region(16, 8, 60, 40), Region(16, 8, 60, 40), Region(20, 8, 60, 48))
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_what_was_recorded_once_follows_regions_and_edges_and_forgets(
+    fake_gpu: Gpu, driver: FakeDriver, looks: int
+) -> None:
+    shots = [
+        (
+            Camera(5 + n // 4, SIZE),
+            REGIONS[n % 4],
+            PreparedScene(Scene(Blur(40), edge=EDGES[n // 3 % len(EDGES)])),
+            n % 7 == 0,
+        )
+        for n in range(24)
+    ]
+    pictures: list[list[list[Plane]]] = [[], []]
+    with Work(fake_gpu, driver, looks) as work:
+        canvas = work.canvas
+        for camera, region, scene, forget in shots:
+            frame = canvas.take(camera.frame())
+            if forget:
+                canvas.forget()
+            canvas.look(region)
+            pictures[0].append([*copied(canvas.give(work.queue(frame, scene))), canvas.glanced().copy()])
+        first, scene = canvas.take(CAMERAS[0].frame()), shots[-1][2]
+        done = work.queue(first, scene)
+        with fake_gpu.record(lambda: work.queue(first, scene)) as graph:
+            for camera, region, scene, forget in shots:
+                frame = canvas.take(camera.frame())
+                if forget:
+                    canvas.forget()
+                canvas.look(region)
+                canvas.dress(scene, frame.captured_ns)
+                graph.launch()
+                pictures[1].append([*copied(canvas.give(done)), canvas.glanced().copy()])
+    for plain, replayed in zip(*pictures, strict=True):
+        assert all((a == b).all() for a, b in zip(plain, replayed, strict=True))
+
+
+def test_a_region_is_uploaded_when_it_moves_and_never_otherwise(work: Work, driver: FakeDriver) -> None:
+    scene, spent = scene_of(Colour()), []
+    for region in (None, None, REGIONS[1], REGIONS[1], REGIONS[3]):
+        before = driver.calls["upload"]
+        work.canvas.look(region)
+        work.run(Camera(1, SIZE).frame(), scene)
+        spent.append(driver.calls["upload"] - before)
+    assert spent[1:] == [1, 2, 1, 2]  # the frame, and the parameters
 
 
 def test_nothing_is_allocated_and_nothing_more_is_queued_for_a_second_frame(work: Work, driver: FakeDriver) -> None:
