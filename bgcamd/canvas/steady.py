@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import cv2
@@ -41,25 +42,28 @@ class Steady:
         Parameters
         ----------
         picture: uint8 (h, w, 3), what the network saw.
-        region: of the frame that both show; where it is another than the last time, the memory is moved along.
+        region: of the frame that both show; where it is another than the last time, the memory is moved along, and
+            what was not in it then is taken as it is.
         strength: 0..100; how much of the memory is kept where nothing moves.
         """
         calm = cv2.blur(cv2.resize(picture, self._half, interpolation=cv2.INTER_LINEAR), (_CELL, _CELL))
         steady = alpha.copy()
         if self._last is not None:
             last, before, then = self._last
+            change = cv2.absdiff(calm, before if then == region else self._moved(before, then, region))
+            channels = list(cv2.split(change))
             if then != region:
-                last, before = self._moved(last, then, region), self._moved(before, then, region)
-            weight = cv2.resize(self._weight(calm, before, strength), self.size, interpolation=cv2.INTER_LINEAR)
+                last = self._moved(last, then, region)
+                channels.append(255 - self._moved(np.full(before.shape[:2], 255, np.uint8), then, region))
+            weight = cv2.resize(self._weight(channels, strength), self.size, interpolation=cv2.INTER_LINEAR)
             steady += weight * (last - alpha)
         self._last = steady, calm, region
         return steady
 
-    def _weight(self, calm: Plane, before: Plane, strength: int) -> Map:
+    def _weight(self, changes: list[Plane], strength: int) -> Map:
         if strength != self._strength:
             self._strength, self._table = strength, kept_at(strength)
-        red, green, blue = cv2.split(cv2.absdiff(calm, before))
-        change = cv2.max(cv2.max(red, green), blue)
+        change: Plane = reduce(cv2.max, changes)
         change = cv2.blur(cv2.dilate(change, np.ones((_CELL, _CELL), np.uint8)), (_CELL, _CELL))
         weight: Map = cv2.LUT(change, self._table)
         return weight

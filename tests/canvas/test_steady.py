@@ -71,3 +71,13 @@ def test_the_memory_moves_along_with_the_region() -> None:
     seen = steady.steadied(flat(0.5), close, middle, 100)
     inner = seen[12:52, 12:52]
     assert np.median(inner) > 0.9
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+def test_what_was_not_in_the_last_region_is_taken_as_it_is(shade: int) -> None:
+    """Whatever its colour: somebody in black who stands up has a head at once."""
+    steady, even = Steady(SIZE), np.full((64, 64, 3), shade, np.uint8)
+    steady.steadied(flat(0.0), even, Region(160, 320, 320, 320), 100)
+    seen = steady.steadied(flat(1.0), even, Region(160, 160, 320, 320), 100)
+    assert seen[:26].min() > 0.99  # the upper half, but for what lies next to the memory
+    assert seen[40:].max() < 0.1

@@ -365,6 +365,7 @@ struct Move {
     }
 };
 
+// The fourth channel tells what was not seen, 255, which has changed whatever its colours are.
 __device__ inline uchar4 before_of(const uchar4* calm, const Cells& cells, const Move& move, int x, int y) {
     if (move.still()) return calm[y * cells.width + x];
     const Tap tx = move.column(x, cells.width), ty = move.row(y, cells.height);
@@ -374,11 +375,12 @@ __device__ inline uchar4 before_of(const uchar4* calm, const Cells& cells, const
         };
         return to_byte(bilinear_float(sample, tx, ty));
     };
-    return make_uchar4(channel(0), channel(1), channel(2), 0);
+    const auto seen = [&](int column, int row) { return cells.have(column, row) ? 255.0f : 0.0f; };
+    return make_uchar4(channel(0), channel(1), channel(2), 255 - to_byte(bilinear_float(seen, tx, ty)));
 }
 
 __device__ inline int change_between(const uchar4& a, const uchar4& b) {
-    return max(abs(a.x - b.x), max(abs(a.y - b.y), abs(a.z - b.z)));
+    return max(max(abs(a.x - b.x), abs(a.y - b.y)), max(abs(a.z - b.z), abs(a.w - b.w)));
 }
 
 // What a block needs: so many cells' weights, the changes of two more around, the picture of one more.
