@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bgcamd.frame import Plane, Region, Size
+from bgcamd.frame import GLANCE, Plane, Region, Size
 
 _SURE, _LIKELY = 178, 128  # of 255: what counts as person in a crop, and in a first look at the whole frame
+_NEAR = 0.5  # px of the glance, from a side of the crop: who is so close to it goes on beyond it
 _CRUMB = 0.1  # of the largest part: a smaller one is no second person
 _LEAST = 0.002  # of the frame: a smaller one is nobody
 _MARGIN = 0.10  # of the person's box, on every side
@@ -57,11 +58,18 @@ class Gaze:
             self._boxes.clear()
             self.region = None
             return
-        self._boxes.append(box)
+        self._boxes.append(box if self.region is None else self._beyond(box, self.region))
         boxes = np.array(self._boxes)
         wanted = self._round(np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]))
         if wanted is None or self.region is None or self._has_left(wanted):
             self.region = wanted
+
+    def _beyond(self, box: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
+        """The box, longer by half where it ends at a side of the region: the person goes on beyond it."""
+        at_end = np.abs(box - np.divide(_sides(region), self._size * 2)) <= np.divide(_NEAR, GLANCE * 2)
+        width, height = (box[2:] - box[:2]) / 2
+        longer: NDArray[np.float64] = np.clip(box + at_end * (-width, -height, width, height), 0, 1)
+        return longer
 
     def _round(self, box: NDArray[np.float64]) -> Region | None:
         """A crop with a margin round a box of shares of the frame; None where it is nearly the frame."""

@@ -63,9 +63,22 @@ def test_a_little_movement_moves_nothing_and_a_larger_one_does() -> None:
     first = gaze.region
     gaze.follow(seen((71, 40, 87, 80)))
     assert gaze.region == first
-    gaze.follow(seen((78, 40, 94, 80)))
+    gaze.follow(seen((76, 40, 92, 80)))
     assert gaze.region != first
-    assert holds(gaze.region, 78, 40, 94, 80)
+    assert holds(gaze.region, 76, 40, 92, 80)
+
+
+def test_who_is_cut_off_by_the_crop_gets_half_as_much_room_again() -> None:
+    gaze = Gaze(HD)
+    gaze.follow(seen((70, 60, 86, 90)))
+    assert gaze.region is not None
+    top = round(gaze.region.top / 8)
+    gaze.follow(seen((70, top, 86, 90)))  # who has stood up: more of them than the crop holds
+    assert holds(gaze.region, 70, top - (90 - top) // 2, 86, 90)
+    for _ in range(12):
+        gaze.follow(seen((70, top, 86, 90)))
+    assert gaze.region is not None
+    assert gaze.region.top > (top - 10) * 8
 
 
 def test_who_is_hardly_seen_for_a_moment_stays_in_sight() -> None:
