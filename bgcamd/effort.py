@@ -36,7 +36,6 @@ HIGH = Effort("high", looks=2)
 THOROUGH = Effort("every frame")
 """For files: no frame takes anything of another's."""
 
-_PINNED = {"low": LOW, "medium": MEDIUM, "high": HIGH}
 _WINDOW = 60  # frames that are judged at a time
 _LATE, _EASY = 0.75, 0.35  # of the time between two frames: when it is too much work, and when there is time for more
 _PATIENCE = 5  # windows in a row that must be easy before more is tried; a call is no place for experiments
@@ -54,9 +53,11 @@ class Governor:
     """
 
     def __init__(self, quality: Quality = "auto", *, carry: bool = True) -> None:
-        self.effort = _PINNED.get(quality, MEDIUM)
+        low, medium = LOW, MEDIUM
         if not carry:
-            self.effort = replace(self.effort, carry=0)
+            low, medium = replace(low, carry=0), replace(medium, carry=0)
+        self._low, self._medium = low, medium
+        self.effort = {"low": low, "high": HIGH}.get(quality, medium)
         self._automatic = quality == "auto"
         self._taken: deque[int] = deque(maxlen=_WINDOW)
         self._period_ns = 0
@@ -82,7 +83,7 @@ class Governor:
 
     def _judge(self, load: float) -> None:
         self._easy = self._easy + 1 if load < _EASY else 0
-        if load > _LATE and self.effort is not LOW:
-            self.effort, self._why = LOW, f"medium took {load:.0%} of the time between two frames"
-        elif self.effort is LOW and self._easy >= _PATIENCE:
-            self.effort, self._why, self._easy = MEDIUM, "", 0
+        if load > _LATE and self.effort is not self._low:
+            self.effort, self._why = self._low, f"medium took {load:.0%} of the time between two frames"
+        elif self.effort is self._low and self._easy >= _PATIENCE:
+            self.effort, self._why, self._easy = self._medium, "", 0

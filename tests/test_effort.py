@@ -75,3 +75,9 @@ def test_a_pause_is_no_slow_frame_rate() -> None:
     camera.now += 60_000_000_000
     camera.send(100, 0.9)
     assert governor.effort is LOW
+
+
+def test_without_carrying_nothing_is_carried_however_slow_it_is() -> None:
+    governor = Governor(carry=False)
+    Camera(governor).send(130, 0.9)
+    assert (governor.effort.name, governor.effort.carry) == ("low", 0)
