@@ -43,6 +43,20 @@ GLANCE = Size(160, 90)
 """The size of the small alpha by which the person is followed, whatever the frame's aspect."""
 
 
+class Change(NamedTuple):
+    """How a picture differs from one before it.
+
+    most: the largest change of any part of it, 0..255; 255 where that is not known.
+    cut: whether nearly all of it is another: a cut in a film, or the light switched on; False where not known.
+    """
+
+    most: int
+    cut: bool
+
+
+UNKNOWN_CHANGE = Change(255, cut=False)
+
+
 class PixelFormat(Enum):
     """How a frame's planes are laid out; the value is the FourCC that V4L2 uses where there is one.
 

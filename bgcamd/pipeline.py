@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from bgcamd.effort import THOROUGH, Governor
-from bgcamd.frame import Frame, InputSpec, Size, Tensor
+from bgcamd.frame import Change, Frame, InputSpec, Size, Tensor
 from bgcamd.gaze import Gaze
 from bgcamd.protocols import Canvas, Engine
 from bgcamd.scene import Edge, Keep, PreparedScene
@@ -53,10 +53,13 @@ class Pipeline:
         if self._seen_mirrored is not scene.scene.mirror:  # what is remembered is of another picture
             self._seen_mirrored = scene.scene.mirror
             self.forget()
+        change = self.canvas.moved()
+        if change.cut:
+            self.forget()
         for number in range(passes):
             if number:
                 self.canvas.forget()  # the last pass was a worse look at the same
-            given = self._seen_and_given(frame, scene)
+            given = self._seen_and_given(frame, scene, change)
         if self._governor is not None:
             self._governor.frame(captured_ns, time.perf_counter_ns() - begun)
         return given
@@ -80,11 +83,12 @@ class Pipeline:
     def _tell_canvas(self) -> None:
         self.canvas.sharpens, self.canvas.colours_edges = self._effort.sharpen, self._effort.edges
 
-    def _seen_and_given(self, frame: Frame, scene: PreparedScene) -> Frame:
-        if (alpha := self._carried(frame, scene.scene.edge)) is not None:
+    def _seen_and_given(self, frame: Frame, scene: PreparedScene, change: Change) -> Frame:
+        if (alpha := self._carried(frame, scene.scene.edge, change)) is not None:
             with self.stats.stage("compose"):
                 done = self.canvas.compose(frame, alpha, scene)
             return self._given(done)
+        self._kept = None  # its memory is written to from here on, whatever happens
         canvas, gaze = self.canvas, self._gaze
         if self.engine.follows and gaze.wide:
             canvas.look(None)
@@ -96,15 +100,12 @@ class Pipeline:
             gaze.follow(canvas.glanced())
         return given
 
-    def _carried(self, frame: Frame, edge: Edge) -> Tensor | None:
+    def _carried(self, frame: Frame, edge: Edge, change: Change) -> Tensor | None:
         """The last alpha, where it will do for this frame."""
         effort = self._effort
-        if not effort.carry:
+        if not effort.carry or self._kept is None or self._kept[1] != edge or frame.alpha is not None:
             return None
-        change = self.canvas.moved()
-        if self._kept is None or self._kept[1] != edge or frame.alpha is not None:
-            return None
-        if change > effort.carry or self._in_a_row >= effort.patience:
+        if change.most > effort.carry or self._in_a_row >= effort.patience:
             return None
         self._in_a_row += 1
         return self._kept[0]

@@ -10,7 +10,7 @@ from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
-from bgcamd.frame import Frame, InputSpec, Matte, Plane, Region, Size, Tensor
+from bgcamd.frame import Change, Frame, InputSpec, Matte, Plane, Region, Size, Tensor
 
 if TYPE_CHECKING:
     from bgcamd.scene import Edge, PreparedScene
@@ -115,8 +115,8 @@ class Canvas(Protocol):
     def take(self, raw: Frame, *, mirror: bool = False) -> Frame:
         """Bring a source's frame, of any format and size, into the working planes; ``raw`` is released once copied."""
 
-    def moved(self) -> int:
-        """The largest change of any part of the picture taken last since ``refine``, 0..255; 255 where not known."""
+    def moved(self) -> Change:
+        """How the picture taken last differs from the one at the last ``refine``."""
 
     def look(self, region: Region | None) -> None:
         """Say what of the frames ``shrink`` shows the network from now on; None for all. Not part of recorded work."""

@@ -199,6 +199,37 @@ def test_the_person_stays_whole_while_the_crop_moves() -> None:
         assert done.planes[0][:150].max() < 60
 
 
+class TestACut:
+    def test_starts_everything_anew(self) -> None:
+        engine = Onlooker(follows=True)
+        work = Pipeline(HostCanvas(BIG), engine)
+        for _ in range(3):
+            work.run(white_at(20), BLUE)
+        other = np.full((240, 320, 3), 90, np.uint8)
+        other[20:60, 250:] = 255
+        done = work.run(Frame((other,), PixelFormat.RGB24, BIG), BLUE)
+        assert engine.passes == 1
+        assert done.planes[0][25:55, 260:].min() > 200  # where nobody would have been looked for
+
+    def test_is_not_somebody_who_walks(self) -> None:
+        engine = FakeEngine()
+        work = Pipeline(HostCanvas(BIG), engine)
+        for left in range(0, 260, 40):
+            work.run(white_at(left), BLUE)
+        assert engine.passes == 7
+
+
+def test_after_an_error_no_alpha_is_used_again() -> None:
+    engine = FakeEngine()
+    work = Pipeline(HostCanvas(BIG), engine, governor=Governor("medium"))
+    work.run(white_at(20), BLUE)
+    engine.fault = Fault.CRASH
+    with pytest.raises(RuntimeError):
+        work.run(white_at(200), BLUE)
+    with pytest.raises(RuntimeError):
+        work.run(white_at(20), BLUE)  # as it was when the network looked last
+
+
 class TestAStillPicture:
     def frames(self, *, quality: Quality, frames: int) -> int:
         """How often the network looks at so many frames that are all the same but for a camera's noise."""

@@ -15,9 +15,23 @@ from bgcamd.canvas.outline import Outline, small_of_frame
 from bgcamd.canvas.planes import Planes, new_planes
 from bgcamd.canvas.taking import Taker
 from bgcamd.errors import EngineError
-from bgcamd.frame import BT601, GLANCE, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Region, Size
+from bgcamd.frame import (
+    BT601,
+    GLANCE,
+    UNKNOWN_CHANGE,
+    Change,
+    Color,
+    Frame,
+    InputSpec,
+    Matte,
+    PixelFormat,
+    Plane,
+    Region,
+    Size,
+)
 from bgcamd.scene import USUAL_EDGE, Alpha, Blur, Edge, Keep, PreparedScene, Remove
 
+_OTHER, _CUT = 12, 0.6  # a part is another at so much of 255, and it is a cut where more than so many of them are
 _MARGIN = 5  # pixels of the room that stay round the person, so that a lossy codec does not darken the edge
 
 
@@ -92,13 +106,16 @@ class HostCanvas:
             sequence=raw.sequence,
         )
 
-    def moved(self) -> int:
+    def moved(self) -> Change:
         """See ``protocols.Canvas``. Parts of some 40 pixels are compared, so that a camera's noise is none."""
         now = cv2.blur(
             shrunk(self._taken[len(self._taken) // 2 if self.format is PixelFormat.RGBP else 0], GLANCE), (5, 5)
         )
         self._now = now
-        return 255 if self._before is None else int(cv2.absdiff(now, self._before).max())
+        if self._before is None:
+            return UNKNOWN_CHANGE
+        changes = cv2.absdiff(now, self._before)
+        return Change(int(changes.max()), cut=int((changes > _OTHER).sum()) > _CUT * changes.size)
 
     def look(self, region: Region | None) -> None:
         """See ``protocols.Canvas``."""

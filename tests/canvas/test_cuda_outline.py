@@ -20,7 +20,7 @@ from bgcamd.canvas.host import HostCanvas
 from bgcamd.canvas.outline import moved, shifted, spread
 from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import EngineError
-from bgcamd.frame import Frame, InputSpec, Matte, PixelFormat, Region, Size
+from bgcamd.frame import UNKNOWN_CHANGE, Frame, InputSpec, Matte, PixelFormat, Region, Size
 from bgcamd.scene import USUAL_EDGE, Alpha, Edge, PreparedScene, Scene
 
 FINE = int(cv2.__version__.split(".")[0]) >= 5
@@ -284,4 +284,4 @@ def test_another_look_that_is_no_matte_hides_the_frame(gpu: Gpu, verb: str, plac
 def test_whether_anything_has_moved_is_not_known(gpu: Gpu) -> None:
     with CudaCanvas(gpu, SIZE) as canvas:
         canvas.take(Camera(1, SIZE).frame())
-        assert canvas.moved() == 255
+        assert canvas.moved() == UNKNOWN_CHANGE

@@ -31,7 +31,20 @@ from bgcamd.canvas.cuda.take import Intake
 from bgcamd.canvas.planes import Planes, new_planes
 from bgcamd.cuda.gpu import DeviceArray, Gpu, Int, Pinned, grid_over
 from bgcamd.errors import DeviceError, EngineError
-from bgcamd.frame import BT601, GLANCE, Color, Frame, InputSpec, Matte, PixelFormat, Plane, Region, Size
+from bgcamd.frame import (
+    BT601,
+    GLANCE,
+    UNKNOWN_CHANGE,
+    Change,
+    Color,
+    Frame,
+    InputSpec,
+    Matte,
+    PixelFormat,
+    Plane,
+    Region,
+    Size,
+)
 from bgcamd.scene import USUAL_EDGE, Alpha, Blur, Edge, Keep, PreparedScene
 
 _KERNELS = Path(__file__).with_name("kernels.cu")
@@ -137,9 +150,9 @@ class CudaCanvas:
         self.gpu.clear(self._glanced)
         return DeviceFrame(self._intake.picture, raw, self.size, self.color)
 
-    def moved(self) -> int:
+    def moved(self) -> Change:
         """See ``protocols.Canvas``. It is not known: to fetch it would take longer than to look again."""
-        return 255
+        return UNKNOWN_CHANGE
 
     def look(self, region: Region | None) -> None:
         """See ``protocols.Canvas``. Uploaded by whichever verb is next."""
