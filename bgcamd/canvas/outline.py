@@ -50,6 +50,8 @@ class Outline:
         sharpen: whether it is steadied and brought onto the picture's edges, or only made as steep as it should be.
         """
         alpha = self._joined(matte.alpha)
+        if self._steady is not None and not (sharpen and edge.smooth):
+            self._steady.forget()  # what it remembers will be old
         if not sharpen:
             alpha, slope = _as_sure(alpha, edge.threshold / 100), matte.softness
             steep = cv2.addWeighted(alpha, 255 * slope, alpha, 0, 255 * (0.5 - 0.5 * slope), dtype=cv2.CV_8U)

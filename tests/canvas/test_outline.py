@@ -116,3 +116,11 @@ def test_without_sharpening_a_soft_matte_is_only_made_steeper() -> None:
     seen.append(outline.drawn(Matte(half(8), 2.0), striped, WHOLE, Edge(), sharpen=False).copy())
     assert (seen[0] == seen[1]).all()
     assert seen[0] == pytest.approx(np.clip(half(8) * 2 - 0.5, 0, 1) * 255, abs=1)
+
+
+@pytest.mark.parametrize(("edge", "sharpen"), [(PLAIN, True), (Edge(), False)], ids=["not steady", "low quality"])
+def test_what_is_remembered_is_of_the_last_matte_or_forgotten(edge: Edge, sharpen: bool) -> None:
+    outline, everybody, nobody = Outline(FRAME), np.ones((64, 64), np.float32), np.zeros((64, 64), np.float32)
+    outline.drawn(Matte(everybody), GREY, WHOLE, Edge())
+    outline.drawn(Matte(nobody), GREY, WHOLE, edge, sharpen=sharpen)
+    assert not outline.drawn(Matte(nobody), GREY, WHOLE, Edge()).any()

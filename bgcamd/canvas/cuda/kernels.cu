@@ -614,6 +614,7 @@ extern "C" __global__ void enlarge(const Parameters* p, Memory* memory, int reme
                                    const uchar* sharp, int width, int height, const uchar* own, uchar* alpha, int w,
                                    int h) {
     const int x = column(), y = row(), *part = p->region;
+    if (x == 0 && y == 0 && !p->smooth && !*fault) memory->there = 0;  // what it remembers will be old
     if (x == 0 && y == 0 && remembers && p->smooth && !*fault) {
         memory->there = 1, memory->half = 1 - memory->half;
         for (int i = 0; i < 4; ++i) memory->region[i] = part[i];
