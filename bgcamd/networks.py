@@ -180,7 +180,7 @@ def _prove(pipeline: Pipeline) -> None:
     black = np.zeros((size.height, size.width, 2), np.uint8)
     for _ in range(2):
         pipeline.run(Frame((black,), PixelFormat.YUYV, size), PreparedScene(Scene(Blur())))
-    pipeline.engine.reset()
+    pipeline.forget()
 
 
 def _quietly(stack: ExitStack) -> Callable[[], None]:
