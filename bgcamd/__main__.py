@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -49,6 +51,7 @@ from bgcamd.video.v4l2.advice import LABEL
 from bgcamd.wiring import Camera, Choices, check_camera, check_output, choose, output_plan
 
 _log = logging.getLogger("bgcamd")
+_TWICE_S = 0.3  # `timeout`, and a terminal that closes, send the same signal twice
 
 
 @click.command(cls=Edge, context_settings={"help_option_names": ["-h", "--help"]})
@@ -119,11 +122,16 @@ def _listening(control: ControlSettings, socket: Path) -> Iterator[Listener]:
 
 
 def _stop_on_signals(daemon: Daemon) -> None:
-    """The first signal ends it after the frame in hand; the second at once, whatever hangs."""
+    """The first signal ends it after the frame in hand; one that comes later at once, whatever hangs."""
+    first_at = 0.0
 
     def stop(number: int, _: object) -> None:
-        if number != signal.SIGHUP:  # a terminal that closes sends two
+        nonlocal first_at
+        now = time.monotonic()
+        first_at = first_at or now
+        if now - first_at > _TWICE_S:
             signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         daemon.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

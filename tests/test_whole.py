@@ -259,3 +259,13 @@ def test_what_makes_no_sense_is_said_in_a_line(desk: Desk, options: list[str], c
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 2
+
+
+def test_a_signal_that_comes_again_at_once_ends_it_without_a_word(desk: Desk) -> None:
+    for _ in range(3):
+        desk.start("--camera", "demo:", "--output", "null:")
+        assert desk.daemon is not None
+        for _ in range(20):  # all before it can have come to its end
+            desk.daemon.send_signal(signal.SIGTERM)
+        assert "Traceback" not in desk.daemon.communicate(timeout=20)[0]
+        assert desk.daemon.returncode == 0
