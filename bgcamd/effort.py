@@ -50,9 +50,10 @@ class Governor:
     Parameters
     ----------
     carry: whether a matte may be used again at all.
+    why: why it is pinned.
     """
 
-    def __init__(self, quality: Quality = "auto", *, carry: bool = True) -> None:
+    def __init__(self, quality: Quality = "auto", *, carry: bool = True, why: str = "pinned") -> None:
         low, medium = LOW, MEDIUM
         if not carry:
             low, medium = replace(low, carry=0), replace(medium, carry=0)
@@ -63,7 +64,7 @@ class Governor:
         self._period_ns = 0
         self._last_ns = 0
         self._easy = 0
-        self._why = "" if self._automatic else "pinned"
+        self._why = "" if self._automatic else why
 
     @property
     def why(self) -> str:

@@ -167,7 +167,9 @@ class Networks:
             engine = open_gpu_engine(manifest, gpu, way.runtime, self._size, build=build, progress=progress)
             stack.enter_context(engine)
             canvas = stack.enter_context(CudaCanvas(gpu, self._size))
-            pipeline = stack.enter_context(GraphPipeline(canvas, engine, governor=Governor("high")))
+            pipeline = stack.enter_context(
+                GraphPipeline(canvas, engine, governor=Governor("high", why="a GPU has time for it"))
+            )
             _prove(pipeline)
             self._gpus.append(gpu)
             stack.callback(self._gpus.remove, gpu)

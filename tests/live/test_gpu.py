@@ -158,6 +158,7 @@ def test_a_network_that_is_built_runs_on_the_gpu_from_the_first_frame(
     status = here.daemon.status()
     assert status["engine"] == "mean on GeForce (tensorrt 10.16.1, fp16)"
     assert status["why"] == "TensorRT works here"
+    assert status["quality"] == "high, a GPU has time for it"
 
 
 def test_nothing_is_allocated_or_recorded_for_a_frame_or_a_scene(
