@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -98,6 +99,14 @@ EDGE_RANGES = {
     "light_wrap": (0, 100),
 }
 """The least and the most of each field of ``Edge``, for whoever reads one from outside."""
+
+
+def check_edge(asked: Mapping[str, int]) -> None:
+    """Raise ValueError where a field of ``Edge`` is out of its range."""
+    for key, value in asked.items():
+        low, high = EDGE_RANGES[key]
+        if not low <= value <= high:
+            raise ValueError(f"{key} is {value}, must be {low}..{high}")
 
 
 USUAL_EDGE = Edge()

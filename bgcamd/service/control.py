@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bgcamd.errors import InputError, OutputError, UsageError
-from bgcamd.scene import EDGE_RANGES, Blur, Colour, Fit, Keep, Picture, Remove, Scene
+from bgcamd.scene import Blur, Colour, Fit, Keep, Picture, Remove, Scene, check_edge
 from bgcamd.service.backgrounds import Arrival, Backgrounds
 from bgcamd.service.dispatch import Call, Interface, Method, Reply
 from bgcamd.service.state import Saved, save, scene_to_dict
@@ -213,10 +213,10 @@ def _colour(text: str) -> Colour:
 def _edge(**given: int | None) -> dict[str, int]:
     """The edge's fields that were given."""
     asked = {key: value for key, value in given.items() if value is not None}
-    for key, value in asked.items():
-        low, high = EDGE_RANGES[key]
-        if not low <= value <= high:
-            raise UsageError(f"{key} is {value}, must be {low}..{high}")
+    try:
+        check_edge(asked)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     return asked
 
 

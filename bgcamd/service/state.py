@@ -10,7 +10,21 @@ from typing import TypeVar
 
 from bgcamd.atomic import reason, replacing, telling
 from bgcamd.errors import OutputError
-from bgcamd.scene import EDGE_RANGES, Alpha, Background, Blur, Clip, Colour, Edge, Fit, Keep, Picture, Remove, Scene
+from bgcamd.scene import (
+    EDGE_RANGES,
+    Alpha,
+    Background,
+    Blur,
+    Clip,
+    Colour,
+    Edge,
+    Fit,
+    Keep,
+    Picture,
+    Remove,
+    Scene,
+    check_edge,
+)
 from bgcamd.values import colour
 
 T = TypeVar("T")
@@ -101,10 +115,7 @@ def _scene_from_dict(data: Mapping[str, object]) -> Scene:
 def _edge_from_dict(data: Mapping[str, object]) -> Edge:
     """What is missing, as in a file of before there were edge options, is as usual."""
     found = {key: _typed(data, key, int) for key in EDGE_RANGES if key in data}
-    for key, value in found.items():
-        low, high = EDGE_RANGES[key]
-        if not low <= value <= high:
-            raise ValueError(f"{key} is not {low}..{high}")
+    check_edge(found)
     return Edge(**found)
 
 
