@@ -22,7 +22,18 @@ from bgcamd.effort import Governor, Quality
 from bgcamd.errors import DeviceError, EngineError
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.graphs import GraphPipeline
-from bgcamd.matting.engines import Choice, Reason, Way, as_error, find_ways, in_words, open_gpu_engine, prove, why_here
+from bgcamd.matting.engines import (
+    Choice,
+    Reason,
+    Way,
+    as_error,
+    find_ways,
+    first_that_works,
+    in_words,
+    open_gpu_engine,
+    prove,
+    why_here,
+)
 from bgcamd.matting.manifest import Manifest, find_manifest
 from bgcamd.matting.onnx_engine import OnnxEngine
 from bgcamd.matting.store import check_model
@@ -128,12 +139,7 @@ class Networks:
 
     def _built(self, name: str, ways: tuple[Way, ...], reasons: tuple[Reason, ...], tell: Progress) -> Model:
         """Build for the first TensorRT that takes the network. Raises EngineError."""
-        for way in ways:
-            try:
-                return self._on_gpu(name, way, reasons, tell)
-            except EngineError as error:
-                reasons = (*reasons, Reason(way.runtime.name, error))
-        raise as_error(reasons)
+        return first_that_works(ways, reasons, lambda way, so_far: self._on_gpu(name, way, so_far, tell))
 
     @staticmethod
     def _manifest(name: str, *, spare: bool) -> Manifest:

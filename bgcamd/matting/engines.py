@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from bgcamd.matting.tensorrt.plans import Plans
 from bgcamd.matting.tensorrt.runtime import RUNTIMES, RuntimeName, TensorRt, package_hint, probe, title
 from bgcamd.matting.tensorrt.staged import Staged
 from bgcamd.protocols import Engine
+
+T = TypeVar("T")
 
 Choice = Literal["auto", "cpu", "tensorrt", "tensorrt-rtx"]
 USUAL = Size(1280, 720)
@@ -81,6 +83,18 @@ def as_error(reasons: tuple[Reason, ...]) -> EngineError:
     return EngineError(in_words(reasons), reasons[0].error.hint)
 
 
+def first_that_works(
+    ways: tuple[Way, ...], reasons: tuple[Reason, ...], take: Callable[[Way, tuple[Reason, ...]], T]
+) -> T:
+    """Return what ``take`` makes of the first way that works; it is told why none before. Raises EngineError."""
+    for way in ways:
+        try:
+            return take(way, reasons)
+        except EngineError as error:
+            reasons = (*reasons, Reason(way.runtime.name, error))
+    raise as_error(reasons)
+
+
 def open_gpu_engine(
     manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size, *, build: bool, progress: Progress | None = None
 ) -> TensorRtEngine:
@@ -100,11 +114,6 @@ def open_gpu_engine(
         engine.__exit__(None, None, None)
         raise
     return engine
-
-
-def is_built(manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size) -> bool:
-    """Tell whether ``open_gpu_engine`` finds what it needs, as far as can be told quickly. Raises ModelError."""
-    return Plans(manifest, gpu.driver, runtime).is_built(size)
 
 
 def open_engine(
@@ -172,13 +181,11 @@ def _staged(
     open_gpu: Callable[[Driver], Gpu],
 ) -> tuple[Staged, str]:
     """On the first TensorRT that really works, and why there. Raises EngineError: why on none."""
-    ways, reasons = find_ways(choice, driver)
-    for way in ways:
-        try:
-            return _proved(manifest, open_gpu(way.driver), way.runtime, size, progress), why_here(way.runtime, reasons)
-        except EngineError as error:
-            reasons = (*reasons, Reason(way.runtime.name, error))
-    raise as_error(reasons)
+
+    def take(way: Way, reasons: tuple[Reason, ...]) -> tuple[Staged, str]:
+        return _proved(manifest, open_gpu(way.driver), way.runtime, size, progress), why_here(way.runtime, reasons)
+
+    return first_that_works(*find_ways(choice, driver), take)
 
 
 def _proved(manifest: Manifest, gpu: Gpu, runtime: TensorRt, size: Size, progress: Progress | None) -> Staged:

@@ -17,10 +17,10 @@ from bgcamd.cuda.gpu import Gpu
 from bgcamd.errors import DeviceError, EngineError, ModelError
 from bgcamd.frame import Size
 from bgcamd.matting import engines
-from bgcamd.matting.engines import as_error, find_ways, in_words, is_built, open_engine, open_gpu_engine
+from bgcamd.matting.engines import as_error, find_ways, in_words, open_engine, open_gpu_engine
 from bgcamd.matting.manifest import Input, Manifest, find_manifest
 from bgcamd.matting.tensorrt.fake import FakeTrt
-from bgcamd.matting.tensorrt.plans import NotBuiltError
+from bgcamd.matting.tensorrt.plans import NotBuiltError, Plans
 
 FRAME = Size(1280, 720)
 RTX = Card("GeForce", (8, 9), integrated=False)
@@ -242,7 +242,7 @@ def test_for_the_live_loop_it_is_asked_for_built_and_opened(
     assert driver is here.driver
     told = []
     with here.gpu() as gpu:
-        assert not is_built(manifest, gpu, runtime, FRAME)
+        assert not Plans(manifest, gpu.driver, runtime).is_built(FRAME)
         with pytest.raises(NotBuiltError, match="plain is not built for 8x4 on the GeForce") as caught:
             open_gpu_engine(manifest, gpu, runtime, FRAME, build=False)
         assert caught.value.hint == "bgcam models build plain"
@@ -250,7 +250,7 @@ def test_for_the_live_loop_it_is_asked_for_built_and_opened(
             assert told[0] == (None, "preparing")
             assert (1.0, "building") in told
             assert told[-1] == (None, "loading")
-        assert is_built(manifest, gpu, runtime, FRAME)
+        assert Plans(manifest, gpu.driver, runtime).is_built(FRAME)
         open_gpu_engine(manifest, gpu, runtime, FRAME, build=False).__exit__(None, None, None)
     assert trt.calls["plan"] == 1
     here.driver.check_nothing_left()
