@@ -22,10 +22,8 @@ _LEAST = 0.002  # of the frame: a smaller one is nobody
 _MARGIN = 0.10  # of the person's box, on every side
 _STRETCH = 1.5  # the crop is at most so much wider or higher than the network's input is
 _STILL = 0.04  # of the crop: as long as no side would move by more, none does
-_WHOLE, _PART = (
-    0.85,
-    0.75,
-)  # of the frame: a crop that is larger is not worth its flicker; from the whole, a smaller one is
+_WHOLE = 0.85  # of the frame: a crop that is larger is not worth its flicker;
+_PART = 0.75  # and from the whole, one is that is smaller than this
 _SHRINKING = 12  # frames: it grows at once, but shrinks only to what all of the last ones wanted
 _SMALLEST = 64  # px, of a crop's side: the network sees no more of less
 _WIDE = 15  # every so many frames somebody may have come in
@@ -61,7 +59,7 @@ class Gaze:
         self._boxes.append(box if self.region is None else self._beyond(box, self.region))
         boxes = np.array(self._boxes)
         wanted = self._round(np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]))
-        if wanted is None or self.region is None or self._has_left(wanted):
+        if wanted is None or self.region is None or _apart(wanted, self.region):
             self.region = wanted
 
     def _beyond(self, box: NDArray[np.float64], region: Region) -> NDArray[np.float64]:
@@ -85,12 +83,11 @@ class Gaze:
         left, upper = min(max(middle - wide / 2, 0), width - wide), min(max(upper, 0), height - high)
         return _even(left, upper, wide, high, self._size)
 
-    def _has_left(self, wanted: Region) -> bool:
-        now = self.region
-        if now is None:
-            return True
-        moves = [abs(a - b) for a, b in zip(_sides(wanted), _sides(now), strict=True)]
-        return max(moves) > _STILL * max(now.width, now.height)
+
+def _apart(wanted: Region, now: Region) -> bool:
+    """Whether a side would have to move by more than a little."""
+    moves = [abs(a - b) for a, b in zip(_sides(wanted), _sides(now), strict=True)]
+    return max(moves) > _STILL * max(now.width, now.height)
 
 
 def _sides(region: Region) -> tuple[int, int, int, int]:

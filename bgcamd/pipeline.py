@@ -125,7 +125,8 @@ class Pipeline:
         with stage("infer"):
             matte = self.engine.infer(small)
         with stage("refine"):
-            canvas.glance(matte)
+            if self.engine.follows:
+                canvas.glance(matte)
             alpha = canvas.refine(matte, frame, edge)
         self._kept, self._in_a_row = (alpha, edge) if frame.alpha is None else None, 0
         with stage("compose"):

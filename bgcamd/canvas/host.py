@@ -71,8 +71,8 @@ class HostCanvas:
         self._alpha = np.zeros((size.height, size.width), np.uint8)
         self._blender = Blender(self._taken)
         self._edge_colour = EdgeColour(self._taken)
-        self._straight: Planes = ()
-        self._blur: RoomBlur | None = None  # laid out when first needed, as is
+        self._straight: Planes = ()  # laid out when first needed,
+        self._blur: RoomBlur | None = None  # as is this
         self._outline = Outline(size)
         self._region = Region(0, 0, *size)
         self._now: Plane | None = None  # the picture, small, and as it was when the network looked
@@ -108,13 +108,11 @@ class HostCanvas:
 
     def moved(self) -> Change:
         """See ``protocols.Canvas``. Parts of some 40 pixels are compared, so that a camera's noise is none."""
-        now = cv2.blur(
-            shrunk(self._taken[len(self._taken) // 2 if self.format is PixelFormat.RGBP else 0], GLANCE), (5, 5)
-        )
-        self._now = now
+        brightness = self._taken[1 if self.format is PixelFormat.RGBP else 0]  # green, or luma
+        self._now = cv2.blur(shrunk(brightness, GLANCE), (5, 5))
         if self._before is None:
             return UNKNOWN_CHANGE
-        changes = cv2.absdiff(now, self._before)
+        changes = cv2.absdiff(self._now, self._before)
         return Change(int(changes.max()), cut=int((changes > _OTHER).sum()) > _CUT * changes.size)
 
     def look(self, region: Region | None) -> None:
