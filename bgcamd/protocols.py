@@ -5,7 +5,8 @@ A class of ours, or of a test, need not derive from any of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from enum import Enum
 from fractions import Fraction
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
@@ -95,6 +96,22 @@ class Watched(Protocol):
     @property
     def watched(self) -> bool:
         """Whether anybody looks now; asked ten times a second, by the thread that writes."""
+
+
+class Command(Enum):
+    """What a viewer asks of the program."""
+
+    NEXT_BACKGROUND = "next background"
+    MIRROR = "mirror"
+    QUIT = "quit"
+
+
+@runtime_checkable
+class Steering(Protocol):
+    """A sink through which its viewer gives orders, such as a window with keys."""
+
+    def commands(self) -> Sequence[Command]:
+        """What was asked since the last call, in order; asked after every ``write``, by the same thread."""
 
 
 class Canvas(Protocol):

@@ -14,6 +14,7 @@ from bgcamd.frame import Size
 from bgcamd.live.beside import Beside
 from bgcamd.live.outputs import OutputPlan
 from bgcamd.protocols import Sink, Source
+from bgcamd.streams import open_camera, open_output
 from bgcamd.video.address import (
     Auto,
     CameraAddress,
@@ -131,6 +132,8 @@ class Camera:
                 return _demo(self._size or _DEMO, self._fps or _RATE)
             case Auto():
                 raise TypeError("auto has to be chosen first")
+            case other:
+                return open_camera(other, self._size, self._fps)
 
     @property
     def _asked(self) -> float | None:
@@ -195,3 +198,5 @@ def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callabl
             return NullSink
         case Auto():
             raise TypeError("auto has to be chosen first")
+        case other:
+            return lambda: open_output(other, size, rate)

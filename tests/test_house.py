@@ -24,12 +24,12 @@ MODULES = {
 
 FLOORS = [
     {"bgcamd", "atomic", "errors", "frame", "protocols", "paths", "tables", "wheels"},
-    {"scene", "values", "toml_file", "settings", "assets", "cuda"},
+    {"scene", "values", "toml_file", "settings", "assets", "cuda", "web"},
     {"video", "matting", "canvas"},
     {"prepare", "pipeline", "effort", "gaze", "graphs", "stats", "quality"},
     {"live"},
     {"service"},
-    {"wiring", "networks"},
+    {"wiring", "networks", "streams", "preview"},
     {"cli", "__main__"},
 ]
 """From the ground up. A room imports from its own floor and those below."""

@@ -2,6 +2,7 @@
 
     camera:  auto  demo:  /dev/video0  v4l2:///dev/video0  v4l2:NAME  v4l2:  clip.mp4  photo.jpg  file:///a%20b.mp4
     output:  auto  loopback:  loopback:LABEL  /dev/video9  clip.mp4  preview:  preview:8080  null:
+    both:    the streams of ``stream_address``: rtsp, rtp, webrtc, csi, display
 
 An address is a word (the colon may be left out), a URL with a path (percent-decoded) or a plain path, taken as it
 stands. A path that looks like a word or a URL is written with ``./`` before it. ``str(address)`` gives text
@@ -20,6 +21,20 @@ from typing import TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from bgcamd.errors import UsageError
+from bgcamd.video.stream_address import (
+    Csi,
+    Display,
+    Rtp,
+    Rtsp,
+    Served,
+    parse_csi,
+    parse_display,
+    parse_rtp_camera,
+    parse_rtp_output,
+    parse_rtsp_camera,
+    parse_rtsp_output,
+    parse_webrtc,
+)
 from bgcamd.video.v4l2.advice import LABEL
 
 _MOST_LABEL = 31  # v4l2_capability.card holds 32 bytes with its end
@@ -107,8 +122,8 @@ class Null:
         return "null:"
 
 
-CameraAddress = Auto | Demo | Device | Named | File
-OutputAddress = Auto | Loopback | Device | File | Preview | Null
+CameraAddress = Auto | Demo | Device | Named | File | Rtsp | Rtp | Served | Csi
+OutputAddress = Auto | Loopback | Device | File | Preview | Null | Rtp | Served | Display
 
 _T = TypeVar("_T")
 
@@ -206,6 +221,10 @@ _CAMERAS: dict[str, Callable[[str], CameraAddress]] = {
     "demo": _bare("demo", Demo()),
     "v4l2": _camera,
     "file": _file,
+    "rtsp": parse_rtsp_camera,
+    "rtp": parse_rtp_camera,
+    "webrtc": parse_webrtc,
+    "csi": parse_csi,
 }
 _OUTPUTS: dict[str, Callable[[str], OutputAddress]] = {
     "auto": _bare("auto", Auto()),
@@ -214,5 +233,9 @@ _OUTPUTS: dict[str, Callable[[str], OutputAddress]] = {
     "file": _file,
     "preview": _preview,
     "null": _bare("null", Null()),
+    "rtsp": parse_rtsp_output,
+    "rtp": parse_rtp_output,
+    "webrtc": parse_webrtc,
+    "display": parse_display,
 }
 _WORDS = _CAMERAS.keys() | _OUTPUTS.keys()

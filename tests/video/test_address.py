@@ -115,9 +115,9 @@ def test_a_name_that_is_not_utf8_can_be_said_in_a_url() -> None:
 
 
 def test_an_unknown_scheme_names_those_that_exist() -> None:
-    with pytest.raises(UsageError, match=r"there is no rtsp:") as caught:
-        parse_camera("rtsp://camera/1")
-    assert "auto, demo:, v4l2:, file:, or a path" in caught.value.hint
+    with pytest.raises(UsageError, match=r"there is no gopher:") as caught:
+        parse_camera("gopher://camera/1")
+    assert "auto, demo:, v4l2:, file:, rtsp:, rtp:, webrtc:, csi:, or a path" in caught.value.hint
 
 
 def test_a_scheme_of_outputs_is_unknown_among_cameras() -> None:
