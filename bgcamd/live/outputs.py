@@ -13,7 +13,7 @@ from typing import Self
 
 from bgcamd.errors import BgcamError, OutputError, SinkError
 from bgcamd.frame import Frame
-from bgcamd.protocols import Sink, Watched
+from bgcamd.protocols import Command, Sink, Steering, Watched
 
 _log = logging.getLogger(__name__)
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 1.0, 10.0
@@ -65,6 +65,10 @@ class _Slot:
             self._failed(SinkError(f"an internal error: {error!r}", "the log has the traceback"))
             self.close()
 
+    def commands(self) -> Sequence[Command]:
+        sink = self._sink
+        return sink.commands() if isinstance(sink, Steering) else ()
+
     def open(self) -> bool:
         if time.monotonic() < self._next_try:
             return False
@@ -114,6 +118,16 @@ class Outputs:
         """Write to every output that is open or can be opened now; never raises a BgcamError."""
         for slot in self._slots:
             slot.write(frame)
+
+    def open(self) -> None:
+        """Open all of them now. Raises the BgcamError of the first that can't be."""
+        for slot in self._slots:
+            if not slot.open() and slot.error is not None:
+                raise slot.error
+
+    def commands(self) -> list[Command]:
+        """What the viewers asked for since the last call, by the keys of a window; for the thread that writes."""
+        return [command for slot in self._slots for command in slot.commands()]
 
     @property
     def watched(self) -> bool:
