@@ -1,69 +1,86 @@
-"""From the addresses of streams to what opens them; each class is imported when it is used: some need an extra."""
+"""From the addresses of streams to what opens them. Each class is imported when it is used: some need an extra."""
 
 from __future__ import annotations
 
 from fractions import Fraction
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from bgcamd.errors import UsageError
 from bgcamd.frame import Size
 from bgcamd.paths import state_folder
 from bgcamd.protocols import Sink, Source
-from bgcamd.video.stream_address import Csi, Display, Rtp, Rtsp, Served
+from bgcamd.video.stream_address import Csi, Display, Rtp, Rtsp, Served, bracketed
 from bgcamd.web.secret import kept_secret
 
 CameraStream = Rtsp | Rtp | Served | Csi
 OutputStream = Rtp | Served | Display
 
 
-def check_stream(address: CameraStream | OutputStream) -> None:
-    """Raise UsageError where a package is missing that this stream needs."""
-    package, extra = "", ""
-    if isinstance(address, Served) and address.scheme == "webrtc":
-        package, extra = "aiortc", "stream"
-    elif isinstance(address, Display):
-        package, extra = "pygame", "display"
-    if package and find_spec(package) is None:
+def check_stream(address: object) -> None:
+    """Raise UsageError where a package is missing that this address needs."""
+    match address:
+        case Served("webrtc"):
+            package, extra = "aiortc", "stream"
+        case Display():
+            package, extra = "pygame", "display"
+        case _:
+            return
+    if find_spec(package) is None:
         raise UsageError(f"{address} needs the package {package}", f"pip install 'bgcamd[{extra}]'")
+
+
+def seen_at(address: object) -> str:
+    """Where a person finds the other end of this address, in a line; "" where there is nothing to find."""
+    match address:
+        case Served("webrtc", host, port, name):
+            return f"open http://{bracketed(host)}:{port}/{_secret()}/{name} in a browser"
+        case Served("rtsp", host, port, name):
+            return f"ffplay rtsp://{bracketed(host)}:{port}/{_secret()}/{name}"
+        case _:
+            return ""
+
+
+def is_patient(address: object) -> bool:
+    """Whether it is no fault of this camera's that it gives no picture at first: somebody has to send one."""
+    return isinstance(address, Rtp) or (isinstance(address, Served) and address.scheme == "webrtc")
 
 
 def open_camera(address: CameraStream, size: Size | None, fps: Fraction | None) -> Source:
     """Open a stream that comes in. Raises SourceError."""
+    source: Source
     match address:
         case Rtsp():
-            from bgcamd.video.stream.source import RtspSource
-
-            return RtspSource(address)
+            source = _named("bgcamd.video.stream.source:RtspSource")(address)
         case Rtp():
-            from bgcamd.video.stream.source import RtpSource
-
-            return RtpSource(address)
+            source = _named("bgcamd.video.stream.source:RtpSource")(address)
         case Served():
-            from bgcamd.video.webrtc.source import WebRtcSource
-
-            return WebRtcSource(address, secret=kept_secret(state_folder()))
+            source = _named("bgcamd.video.webrtc.source:WebRtcSource")(address, secret=_secret())
         case Csi():
-            from bgcamd.video.csi import CsiSource
-
-            return CsiSource(address, size=size, fps=fps)
+            source = _named("bgcamd.video.csi:CsiSource")(address, size=size, fps=fps)
+    return source
 
 
 def open_output(address: OutputStream, size: Size, rate: Fraction) -> Sink:
     """Open a stream that goes out, for frames of ``size``. Raises SinkError."""
+    sink: Sink
     match address:
         case Rtp():
-            from bgcamd.video.stream.rtp_sink import RtpSink
-
-            return RtpSink(address, size=size, rate=rate)
+            sink = _named("bgcamd.video.stream.rtp_sink:RtpSink")(address, size=size, rate=rate)
         case Served("rtsp"):
-            from bgcamd.video.stream.rtsp_sink import RtspSink
-
-            return RtspSink(address, size=size, rate=rate, secret=kept_secret(state_folder()))
+            sink = _named("bgcamd.video.stream.rtsp_sink:RtspSink")(address, size=size, rate=rate, secret=_secret())
         case Served():
-            from bgcamd.video.webrtc.sink import WebRtcSink
-
-            return WebRtcSink(address, size=size, rate=rate, secret=kept_secret(state_folder()))
+            sink = _named("bgcamd.video.webrtc.sink:WebRtcSink")(address, size=size, rate=rate, secret=_secret())
         case Display():
-            from bgcamd.video.display.window import DisplaySink
+            sink = _named("bgcamd.video.display.window:DisplaySink")(address, size=size, rate=rate)
+    return sink
 
-            return DisplaySink(address, size=size, rate=rate)
+
+def _named(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _secret() -> str:
+    return kept_secret(state_folder())

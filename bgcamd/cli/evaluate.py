@@ -12,12 +12,12 @@ import click
 import cv2
 
 from bgcamd.cli.options import engine_options, matte_options
-from bgcamd.cli.process import Studio
 from bgcamd.errors import InputError, UsageError
 from bgcamd.frame import Frame, PixelFormat, Plane, Size
 from bgcamd.matting.engines import Choice, open_engine
 from bgcamd.matting.manifest import find_manifest
 from bgcamd.prepare import background_of
+from bgcamd.process.studio import Studio
 from bgcamd.quality.score import LEGEND, METRICS, Score, Scores
 from bgcamd.quality.series import Series, matte_of, together
 from bgcamd.quality.sheet import Sheet
@@ -103,8 +103,9 @@ def _model(
     """The set's title, and what makes a picture's matte as ``bgcam process --alpha`` does."""
     manifest = find_manifest(model)
     network = stack.enter_context(open_engine(manifest, engine, threads, size=given.reader.size)[0])
-    passes, scene = manifest.still_passes, change.applied_to(Scene(Alpha()), background_of)
-    studio = Studio(scene, network, still_passes=passes, alpha=False, video=False, reader=given.reader)
+    scene = change.applied_to(Scene(Alpha()), background_of)
+    passes = manifest.still_passes if given.reader.size is None else None
+    studio = Studio(scene, network, format=PixelFormat.RGBP, still_passes=passes)
     stack.callback(studio.close)
 
     def matte(frame: Frame, _label: str) -> Plane:

@@ -16,7 +16,9 @@ from bgcamd.protocols import Reader
 from bgcamd.video.pool import Copy, Pool
 
 _SECOND = 1_000_000_000
-_LONGEST_GAP_NS = 60 * _SECOND  # between two frames of a clip; a longer one is taken for a damaged time stamp
+LONGEST_GAP_NS = 60 * _SECOND
+"""Between two frames of a clip; a longer one is taken for a damaged time stamp."""
+
 _REPEAT_NS = _SECOND // 5  # a picture that stays longer is given again this often, as a camera goes on sending
 _FAR_BEHIND_NS = _SECOND  # a player that nobody read for so long goes on where it was, instead of catching up
 
@@ -146,7 +148,7 @@ class Player:
                 for frame in _frames_of(reader):
                     if before_ns is not None:
                         step_ns = frame.captured_ns - before_ns
-                        at_ns += step_ns if 0 < step_ns < _LONGEST_GAP_NS else period_ns
+                        at_ns += step_ns if 0 < step_ns < LONGEST_GAP_NS else period_ns
                     before_ns = frame.captured_ns
                     yield _Due(frame, at_ns)
             at_ns += period_ns

@@ -42,7 +42,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Rtp:
-    """Packets to a host, or, for a camera, those that arrive at one of ours. port is even; RTCP has the one after it."""
+    """Packets to a host, or, for a camera, those that arrive at one of ours. port is even; RTCP has the next."""
 
     host: str
     port: int

@@ -180,6 +180,34 @@ def test_a_sequence_is_a_video_in_and_out(tmp_path: Path, person: Image.Image) -
     assert is_before_blue(pixels(tmp_path / "out" / "0002.png"))
 
 
+def test_several_outputs_get_the_same_frames_each_of_them_all(tmp_path: Path, clip: Path, backdrop: Path) -> None:
+    bgcam("--replace", backdrop, clip, tmp_path / "out.mp4", f"{tmp_path}/frames/", tmp_path / "n_%02d.jpg", "null:")
+    assert len(frames(tmp_path / "out.mp4")) == 15
+    assert sorted(path.name for path in (tmp_path / "frames").iterdir()) == [f"{n:04d}.png" for n in range(15)]
+    assert len(list(tmp_path.glob("n_*.jpg"))) == 15
+    assert is_before_blue(pixels(tmp_path / "frames" / "0007.png"), slack=16)
+
+
+def test_one_output_that_can_not_be_written_leaves_none_of_the_others(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "there.mp4").write_text("precious")
+    bgcam("--blur", clip, tmp_path / "out.mp4", f"{tmp_path}/frames/", tmp_path / "there.mp4", code=73)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "there.mp4"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_live_input_ends_by_a_signal_with_all_that_was_written(tmp_path: Path, number: signal.Signals) -> None:
+    words = ["process", "--color=lime", "demo:", str(tmp_path / "out.mp4"), f"{tmp_path}/frames/"]
+    with subprocess.Popen([sys.executable, "-c", "from bgcamd.cli import main; main()", *words]) as work:
+        while len(list(tmp_path.glob("frames/*")) or list(tmp_path.glob(".frames*/*"))) < 10:
+            assert work.poll() is None
+            time.sleep(0.05)
+        work.send_signal(number)
+        assert work.wait(20) == 0
+    seen = frames(tmp_path / "out.mp4")
+    assert len(seen) == len(list((tmp_path / "frames").iterdir())) >= 10
+    assert np.abs(seen[5][:20, :20] - (0, 255, 0)).max() <= 16
+
+
 def test_a_directorys_pictures_of_any_size_keep_their_names(tmp_path: Path, person: Image.Image) -> None:
     (tmp_path / "in").mkdir()
     person.save(tmp_path / "in" / "large.jpg", quality=95)

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from bgcamd.errors import InputError, OutputError
 from bgcamd.frame import Color, PixelFormat, Size
 from bgcamd.video.files.animation import AnimationReader
-from bgcamd.video.files.container import open_container, video_stream
+from bgcamd.video.files.container import Sound, open_container, video_stream
 from bgcamd.video.files.image_writer import ALPHA_SUFFIXES as ALPHA_PICTURES
 from bgcamd.video.files.image_writer import WRITE_SUFFIXES, ImageWriter
 from bgcamd.video.files.images import is_animated
@@ -28,6 +28,38 @@ FileReader = MediaReader | AnimationReader | SequenceReader | StillsReader
 FileWriter = MediaWriter | ImageWriter | PicturesWriter
 
 _FRAMES = "%04d.png"
+
+
+class Film(Protocol):
+    """What has frames one after the other, all of one size: a clip, numbered pictures, a camera."""
+
+    @property
+    def name(self) -> str:
+        """What a person would call it."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """What it is read from."""
+
+    @property
+    def size(self) -> Size:
+        """The size of its frames."""
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second, nominal."""
+
+    @property
+    def color(self) -> Color:
+        """The meaning of its samples."""
+
+    @property
+    def sound(self) -> Sound | None:
+        """What is to be heard beside it."""
+
+    @property
+    def aspect(self) -> Fraction:
+        """Width of a pixel over its height."""
 
 
 class Kind(Enum):
@@ -116,7 +148,7 @@ def open_reader(
 
 def open_writer(
     path: str | Path,
-    reader: FileReader,
+    reader: StillsReader | Film,
     *,
     size: Size | None = None,
     color: Color | None = None,
@@ -164,7 +196,7 @@ def open_writer(
     )
 
 
-def _check_one_picture(path: Path, reader: FileReader) -> None:
+def _check_one_picture(path: Path, reader: StillsReader | Film) -> None:
     if not isinstance(reader, StillsReader):
         raise OutputError(f"{path} is a picture, but {reader.name} is a video", "write .mp4, a directory/ or %04d.png")
     if reader.count > 1:
