@@ -29,7 +29,7 @@ FLOORS = [
     {"prepare", "pipeline", "effort", "gaze", "graphs", "stats", "quality"},
     {"live"},
     {"service"},
-    {"wiring", "networks", "streams", "preview", "process"},
+    {"wiring", "networks", "streams", "preview", "process", "doctor"},
     {"cli", "__main__"},
 ]
 """From the ground up. A room imports from its own floor and those below."""

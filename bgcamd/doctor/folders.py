@@ -1,0 +1,93 @@
+"""What lies on disk: the settings file, the state folder, and room for both."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from bgcamd.doctor.finding import Finding, broken, note, ok
+from bgcamd.doctor.machine import Machine
+from bgcamd.errors import SettingsError, UsageError
+from bgcamd.paths import config_files, models_folder
+from bgcamd.service.state import load
+from bgcamd.toml_file import find
+from bgcamd.video.address import parse_camera, parse_output
+
+_FULL, _SCARCE = 20 << 20, 500 << 20
+
+
+def check_settings(machine: Machine) -> Iterator[Finding]:
+    """Read the settings as the daemon would."""
+    try:
+        settings = machine.settings
+        parse_camera(settings.camera.address)
+        for address in settings.output.addresses:
+            parse_output(address)
+    except (SettingsError, UsageError) as error:
+        file = find(machine.config, machine.name) or "its settings file"
+        yield broken(
+            check="settings.valid",
+            what=error.message,
+            means=f"The daemon does not start with it. {_sentence(error.hint)}".strip(),
+            cure=f"{'$EDITOR' if os.access(file, os.W_OK) else 'sudoedit'} {file}",
+        )
+        return
+    if settings.file is None:
+        yield ok(check="settings.valid", what="no settings file: everything is as shipped")
+        return
+    yield ok(check="settings.valid", what=f"{settings.file} is valid", facts={"file": str(settings.file)})
+    usual = config_files(machine.name)
+    if settings.file == usual[0] and usual[1].exists() and machine.unit.installed:
+        yield note(
+            check="settings.second",
+            what=f"you have settings of your own beside those of the service, {usual[1]}",
+            means="A daemon that you start reads yours alone, the service only the other.",
+        )
+
+
+def check_state(machine: Machine) -> Iterator[Finding]:
+    """Look at the folders that are written to."""
+    for name, folder in (("state", machine.state), ("models", models_folder())):
+        if not os.access(_nearest(folder), os.W_OK | os.X_OK):
+            yield broken(
+                check=f"disk.{name}",
+                what=f"{folder} can't be written to",
+                means="The scene would be forgotten at a restart." if name == "state" else "No model can be fetched.",
+                cure=f"sudo chown -R {_who(machine)} {_nearest(folder)}",
+            )
+    free = machine.free_bytes(machine.state)
+    facts = {"folder": str(machine.state), "free_bytes": free}
+    what = f"{free / 1e6:,.0f} MB are free where state is kept ({machine.state})"
+    if free < _SCARCE:
+        means = "A picture that is sent to the daemon is kept there, and what is compiled for a GPU."
+        level = broken if free < _FULL else note
+        yield level(check="disk.free", what=what, means=means, cure=f"df -h {_nearest(machine.state)}", facts=facts)
+    else:
+        yield ok(check="disk.free", what=what, facts=facts)
+    yield from _scene(machine.state / "scene.json")
+
+
+def _scene(file: Path) -> Iterator[Finding]:
+    """What was live last, as far as a file that is ours to read tells."""
+    if not (file.is_file() and os.access(file, os.R_OK)):
+        return
+    _, trouble = load(file)
+    if trouble:
+        means = "The daemon starts with its usual scene instead, and writes the file anew."
+        yield note(check="disk.scene", what=trouble, means=means, cure=f"rm {file}")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the first above it that is there."""
+    return next(each for each in (folder, *folder.parents) if each.exists() and stat.S_ISDIR(each.stat().st_mode))
+
+
+def _who(machine: Machine) -> str:
+    person = machine.person()
+    return person.name if person else "$USER"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}" + ("" if not text or text[-1] in "?!." else ".")
