@@ -3,44 +3,86 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import click
 
+from bgcamd.doctor.holders import in_words
+from bgcamd.doctor.machine import Machine
+from bgcamd.doctor.offers import Offer, offer_line, printable, read_offers
+from bgcamd.doctor.traffic import traffic
 from bgcamd.video.v4l2.advice import get_module
-from bgcamd.video.v4l2.devices import Device, list_devices
+from bgcamd.video.v4l2.devices import Device
+
+_PATIENCE_S = 1.0
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
 def devices(*, as_json: bool) -> None:
-    """List cameras and virtual cameras. No camera is turned on.
+    """List cameras, what they can do, and virtual cameras, and who has them open. No camera is turned on.
 
     A camera may be named by its node, name or bus: bgcamd --camera "v4l2:HD Webcam".
     """
-    found = list_devices()
+    instance = click.get_current_context().find_root().params.get("instance")
+    machine = Machine(instance=instance, patience_s=_PATIENCE_S)
     if as_json:
-        click.echo(json.dumps([_as_dict(device) for device in found]))
-        return
-    for title, loopback in (("Cameras", False), ("Virtual cameras", True)):
-        click.echo(f"{title}:")
-        rows = [
-            device for device in found if device.loopback is loopback and (device.capture or loopback or device.error)
-        ]
-        for device in rows:
-            click.echo(f"  {device.node:<13} {device.name}  {_detail(device)}")
-        if not rows:
-            known = not any(device.error for device in found)  # one that may not be opened may be either
-            click.echo(f"  none; {get_module()}" if loopback and known else "  none")
+        click.echo(json.dumps([as_dict(machine, device) for device in machine.devices], indent=2))
+    else:
+        click.echo("\n".join(listing(machine)))
 
 
-def _detail(device: Device) -> str:
+def listing(machine: Machine) -> Iterator[str]:
+    """All devices as lines for eyes. One that may not be opened may be either, and is told with the cameras."""
+    cameras = [device for device in machine.devices if not device.loopback and (device.capture or device.error)]
+    virtual = [device for device in machine.devices if device.loopback]
+    yield "Cameras:"
+    for device in cameras:
+        yield _heading(device)
+        yield from (f"      {line}" for line in _camera(machine, device))
+    yield from [] if cameras else ["  none"]
+    yield "Virtual cameras:"
+    for device in virtual:
+        yield _heading(device)
+        yield f"      {printable(str(traffic(machine, device)))}"
+    if not virtual:
+        hidden = any(device.error for device in machine.devices)
+        yield "  none" if hidden else f"  none; {get_module()}"
+    if machine.devices and not machine.holders.complete:
+        yield "Programs of other users are not to be seen; sudo bgcam devices sees them."
+
+
+def _heading(device: Device) -> str:
+    return f"  {device.node:<12}  {printable(device.name)}" + (f"  [{printable(device.bus)}]" if device.bus else "")
+
+
+def _camera(machine: Machine, device: Device) -> Iterator[str]:
+    """A line a format, and one of who has it open."""
     if device.error is not None:
-        return f"({device.error.strerror})"
-    formats = " ".join(each.value for each in device.formats)
-    return f"[{device.bus}] {formats}".rstrip()
+        yield f"can't be opened: {device.error.strerror}"
+        return
+    yield from map(offer_line, _offers(machine, device))
+    those = machine.holders.of(device.node)
+    if those:
+        yield printable(f"open in {in_words(those)}")
 
 
-def _as_dict(device: Device) -> dict[str, object]:
+def _offers(machine: Machine, device: Device) -> tuple[Offer, ...]:
+    try:
+        return read_offers(machine.kernel, device.node)
+    except OSError:  # unplugged meanwhile
+        return ()
+
+
+def as_dict(machine: Machine, device: Device) -> dict[str, object]:
+    """What --json says of a device.
+
+    formats: of a camera, each with its sizes and the highest frames per second of each; readable: by bgcamd.
+    holders: who has it open, of those that this user may see. writer, readers: of a virtual camera, else None; readers
+    is the number of apps that show it, None where the module does not tell.
+    """
+    offers = _offers(machine, device) if device.capture and not device.loopback else ()
+    seen = traffic(machine, device) if device.loopback else None
     return {
         "node": device.node,
         "name": device.name,
@@ -49,6 +91,14 @@ def _as_dict(device: Device) -> dict[str, object]:
         "capture": device.capture,
         "output": device.output,
         "loopback": device.loopback,
-        "formats": [each.value for each in device.formats],
+        "formats": [_format(offer) for offer in offers],
+        "holders": [holder._asdict() for holder in machine.holders.of(device.node)],
+        "writer": seen and seen.writer.value,
+        "readers": seen and seen.readers,
         "error": None if device.error is None else device.error.strerror,
     }
+
+
+def _format(offer: Offer) -> dict[str, object]:
+    sizes = [{"size": str(size), "fps": round(float(rate), 3)} for size, rate in offer.sizes]
+    return {"fourcc": offer.fourcc, "readable": offer.readable, "sizes": sizes}

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from bgcamd.doctor.finding import Finding, broken, note, ok
 from bgcamd.doctor.machine import Machine
-from bgcamd.doctor.virtual import start, writes
+from bgcamd.doctor.traffic import writes
+from bgcamd.doctor.virtual import start
 from bgcamd.video.v4l2.devices import Device
 
-_ASKING = "Chrome, Zoom, OBS, and all that ask the device itself"
-_NOTED = "PipeWire, and with it the camera portal and Firefox there"
+_ASKING = "what asks the device itself (Chrome, Zoom, OBS …)"
+_NOTED = "PipeWire, and what goes by it (the camera portal, Firefox on many systems),"
 _SNAPS = ("chromium", "firefox", "brave", "zoom-client", "teams-for-linux", "discord")
 
 
@@ -28,9 +29,9 @@ def _asking(machine: Machine, device: Device) -> Iterator[Finding]:
     if device.capture and device.output:  # which the virtual camera's own check has said
         return
     if device.capture:
-        yield ok(check="apps.caps", what=f"{_ASKING}, list {device.name}", facts=facts)
+        yield ok(check="apps.caps", what=f"{_ASKING} lists {device.name}", facts=facts)
         return
-    what = f"{_ASKING}, do not list {device.name} now: it is a camera only while bgcamd writes to it"
+    what = f"{_ASKING} does not list {device.name} now: it is a camera only while bgcamd writes to it"
     if machine.daemon.state == "answers" and not writes(machine, device):
         output = machine.daemon.said("output") or "somewhere else"
         yield note(check="apps.caps", what=what, means=f"The daemon that runs writes to {output}.", facts=facts)
@@ -52,11 +53,11 @@ def _noted(machine: Machine, device: Device) -> Iterator[Finding]:
     noted = properties.get("ID_V4L_CAPABILITIES", "")
     facts = {"ID_V4L_CAPABILITIES": noted}
     if ":capture:" in noted:
-        yield ok(check="apps.udev", what=f"{_NOTED}, list it (udev notes {noted})", facts=facts)
+        yield ok(check="apps.udev", what=f"{_NOTED} lists it (udev notes {noted})", facts=facts)
     elif device.capture:
         yield broken(
             check="apps.udev",
-            what=f"{_NOTED}, do not list {device.name} (udev notes {noted or 'nothing'})",
+            what=f"{_NOTED} does not list {device.name} (udev notes {noted or 'nothing'})",
             means="udev looked before anybody wrote to it, and the module does not tell of the change.",
             cure=f"sudo udevadm trigger --action=change {device.node}",
             facts=facts,

@@ -59,7 +59,8 @@ def check_state(machine: Machine) -> Iterator[Finding]:
             )
     free = machine.free_bytes(machine.state)
     facts = {"folder": str(machine.state), "free_bytes": free}
-    what = f"{free / 1e6:,.0f} MB are free where state is kept ({machine.state})"
+    room = f"{free / 1e9:.0f} GB" if free >= 1e10 else f"{free / 1e6:.0f} MB"
+    what = f"{room} are free where state is kept ({machine.state})"
     if free < _SCARCE:
         means = "A picture that is sent to the daemon is kept there, and what is compiled for a GPU."
         level = broken if free < _FULL else note

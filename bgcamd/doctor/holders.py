@@ -50,9 +50,8 @@ def find_holders(processes: Path, nodes: Collection[str]) -> Holders:
 
 
 def in_words(those: Sequence[Holder]) -> str:
-    """ "obs (pid 12) and zoom (pid 9)"."""
-    *most, last = map(str, those)
-    return f"{', '.join(most)} and {last}" if most else last
+    """ "obs (pid 12) and zoom (pid 9)"; "" for nobody."""
+    return " and ".join(filter(None, (", ".join(map(str, those[:-1])), *map(str, those[-1:]))))
 
 
 def program_name(comm: str, command: Sequence[str]) -> str:

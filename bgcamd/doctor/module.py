@@ -116,7 +116,7 @@ def _not_for_this_kernel(machine: Machine) -> Finding:
             what=f"the modules of the kernel that runs, {release}, are gone",
             means="It was upgraded or removed while it ran: the new one runs after a restart." if _trees(machine)
             else "There is no /lib/modules: this kernel was not installed by the system that runs on it.",
-            cure="sudo reboot" if _trees(machine) else commands.module,
+            cure="sudo reboot" if _trees(machine) else _then_load(machine, commands.module),
         )  # fmt: skip
     source = others or any(machine.glob("/usr/src/v4l2loopback-*")) or machine.exists("/var/lib/dkms/v4l2loopback")
     if not source:
@@ -124,7 +124,7 @@ def _not_for_this_kernel(machine: Machine) -> Finding:
             check="module.installed",
             what="v4l2loopback is not installed",
             means="It is the kernel's part of every virtual camera.",
-            cure=commands.module,
+            cure=_then_load(machine, commands.module),
         )
     built = f"is there for {', '.join(others)}" if others else "is there in source"
     headers = machine.exists(f"/lib/modules/{release}/build/Makefile")
@@ -133,9 +133,14 @@ def _not_for_this_kernel(machine: Machine) -> Finding:
         what=f"v4l2loopback {built}, but not for the kernel that runs, {release}",
         means="The module was not built for it yet." if headers
         else "The kernel was upgraded, and its headers are missing: without them the module can't be built for it.",
-        cure="sudo dkms autoinstall && sudo modprobe v4l2loopback" if headers else commands.headers,
+        cure=_then_load(machine, "sudo dkms autoinstall" if headers else commands.headers),
         facts={"kernel": release, "built_for": others, "headers": headers},
     )  # fmt: skip
+
+
+def _then_load(machine: Machine, command: str) -> str:
+    """The command and what loads the module, in one line; of advice that is no command, itself."""
+    return f"{command} && {load_module(machine.label)}" if command.startswith("sudo ") else command
 
 
 def _trees(machine: Machine) -> list[str]:

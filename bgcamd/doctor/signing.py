@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bgcamd.doctor.distribution import distribution
 from bgcamd.doctor.finding import Finding, broken
 from bgcamd.doctor.machine import Machine
 
@@ -40,10 +41,9 @@ def check_signature(machine: Machine) -> Finding | None:
             what="v4l2loopback is not signed, and this kernel takes only what is",
             means=f"{why}. Built anew, the module is signed with a key of this machine; Secure Boot has to be told of "
             "that key once, at the next start.",
-            cure=f"sudo mokutil --import {key}, then sudo dkms autoinstall --force, and restart" if key
-            else "sudo apt install --reinstall v4l2loopback-dkms",
+            cure=distribution(machine).rebuild,
             facts=facts,
-        )  # fmt: skip
+        )
     if key is not None and _not_enrolled(machine, key):
         return broken(
             check="module.signature",

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 
 from bgcamd.doctor.finding import Finding, broken, note, ok
-from bgcamd.doctor.holders import Holder, in_words
+from bgcamd.doctor.holders import in_words
 from bgcamd.doctor.machine import Machine
 from bgcamd.doctor.module import is_loaded, reload_module
+from bgcamd.doctor.traffic import KEEP_FORMAT, TIMEOUT, Writer, control, traffic
 from bgcamd.video.v4l2.devices import Device
 from bgcamd.video.v4l2.loopback_control import CONTROL_NODE
-from bgcamd.video.v4l2.readers import StreamEvents
 
-_LISTENERS = {"pipewire", "wireplumber"}  # which open what they find, and write nothing
 _FEWEST_OPENERS = 3  # bgcamd, who watches, and one that looks
-
-
-class Control(ctypes.Structure):
-    """struct v4l2_control."""
-
-    _fields_ = (("id", ctypes.c_uint32), ("value", ctypes.c_int32))
-
-
-VIDIOC_G_CTRL = 3 << 30 | ctypes.sizeof(Control) << 16 | ord("V") << 8 | 27
-KEEP_FORMAT, TIMEOUT = 0x0098_F000, 0x0098_F002
-"""The module's own controls, after V4L2_CID_USER_BASE | 0xf000."""
 
 
 def check_virtual(machine: Machine) -> Iterator[Finding]:
@@ -50,13 +35,8 @@ def check_virtual(machine: Machine) -> Iterator[Finding]:
             means="Chrome, Zoom and others list only what is a camera and nothing else.",
             cure=reload_module(machine),
         )
-    yield from _traffic(machine, device)
+    yield _writer(machine, device)
     yield from _settings(machine, device)
-
-
-def writes(machine: Machine, device: Device) -> bool:
-    """Whether the daemon says that it writes to this device."""
-    return f"({device.node})" in machine.daemon.said("output")
 
 
 def _absent(machine: Machine) -> Finding:
@@ -82,62 +62,34 @@ def start(machine: Machine) -> str:
     return "bgcamd" if machine.instance is None else f"bgcamd --instance {machine.instance}"
 
 
-def _traffic(machine: Machine, device: Device) -> Iterator[Finding]:
-    """Who writes, and how many read."""
-    those = machine.holders.of(device.node)
-    others = [holder for holder in those if not _is_ours(machine, holder.pid, holder.program)]
-    readers = _readers(machine, device)
-    facts = {"holders": [holder._asdict() for holder in those], "streaming_readers": readers}
-    watched = "" if readers is None else "; an app shows it now" if readers else "; no app shows it now"
-    if writes(machine, device):
-        seen = f" (open in {in_words(others)})" if others else ""
-        yield ok(check="virtual.writer", what=f"bgcamd writes to it{watched}{seen}", facts=facts)
-    elif device.output:
-        held = f"; open in {in_words(those)}" if those else ""
-        unsure = "whether anybody writes to it can't be told" if device.capture else "nobody writes to it"
-        yield ok(check="virtual.writer", what=f"{unsure}{watched}{held}", facts=facts)
-    elif machine.daemon.state in {"denied", "silent"}:
-        yield ok(check="virtual.writer", what=f"bgcamd, most likely, writes to it{watched}", facts=facts)
-    elif not _control(machine, device.node, KEEP_FORMAT):  # with which it looks written to for ever
-        yield _stranger(device, others, facts)
-
-
-def _stranger(device: Device, others: Sequence[Holder], facts: Mapping[str, object]) -> Finding:
-    suspects = [holder for holder in others if holder.program not in _LISTENERS]
+def _writer(machine: Machine, device: Device) -> Finding:
+    seen = traffic(machine, device)
+    facts = {
+        "writer": seen.writer.value,
+        "readers": seen.readers,
+        "holders": [holder._asdict() for holder in machine.holders.of(device.node)],
+    }
+    if seen.writer is not Writer.OTHER:
+        return ok(check="virtual.writer", what=f"{device.node}: {seen}", facts=facts)
     return broken(
         check="virtual.writer",
-        what=f"another program writes to {device.node}: {in_words(suspects) if suspects else 'one of another user'}",
+        what=f"another program writes to {device.node}: {in_words(seen.suspects) or 'one of another user'}",
         means="Only one can; bgcamd takes over as soon as that one ends.",
-        cure=f"kill {suspects[0].pid}" if len(suspects) == 1 else f"sudo fuser -v {device.node}",
+        cure=f"kill {seen.suspects[0].pid}" if len(seen.suspects) == 1 else f"sudo fuser -v {device.node}",
         facts=facts,
     )
 
 
-def _is_ours(machine: Machine, pid: int, program: str) -> bool:
-    return program == "bgcamd" or pid == machine.daemon.pid or str(pid) == machine.unit["MainPID"]
-
-
-def _readers(machine: Machine, device: Device) -> int | None:
-    """How many apps stream from it, by the module's own word; None where it has none."""
-    with suppress(OSError):
-        events = StreamEvents(device.node, machine.kernel)
-        try:
-            return int(events.present())
-        finally:
-            events.close()
-    return None
-
-
 def _settings(machine: Machine, device: Device) -> Iterator[Finding]:
     """What somebody has set at the device."""
-    if _control(machine, device.node, KEEP_FORMAT):
+    if control(machine, device.node, KEEP_FORMAT):
         yield note(
             check="virtual.keep_format",
             what=f"{device.node} keeps its format (keep_format is 1)",
             means="It stays a camera while nobody writes; bgcamd can't write in another size than the last one.",
             cure=f"v4l2-ctl -d {device.node} -c keep_format=0",
         )
-    if _control(machine, device.node, TIMEOUT):
+    if control(machine, device.node, TIMEOUT):
         yield note(
             check="virtual.timeout",
             what=f"{device.node} shows a picture of its own when frames are late (timeout is set)",
@@ -152,16 +104,3 @@ def _settings(machine: Machine, device: Device) -> Iterator[Finding]:
             means="An app that only looks for cameras may keep out the one that shows it.",
             cure=reload_module(machine),
         )
-
-
-def _control(machine: Machine, node: str, number: int) -> int:
-    """A control's value; 0 where the device has none such."""
-    asked = Control(number)
-    with suppress(OSError):
-        fd = machine.kernel.open(node, os.O_RDWR | os.O_NONBLOCK)
-        try:
-            machine.kernel.ioctl(fd, VIDIOC_G_CTRL, asked)
-            return int(asked.value)
-        finally:
-            machine.kernel.close(fd)
-    return 0
