@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -21,12 +20,14 @@ import cv2
 from bgcamd import __version__
 from bgcamd.canvas.background import Plate
 from bgcamd.canvas.card import Cards
+from bgcamd.cli.announce import announce
 from bgcamd.cli.edge import Edge
 from bgcamd.cli.options import daemon_options, instance_option, scene_options
 from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, UsageError
 from bgcamd.frame import BT601, Frame, PixelFormat
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
+from bgcamd.live.looks import Looks
 from bgcamd.live.loop import STARTING, LiveLoop
 from bgcamd.live.outputs import Outputs
 from bgcamd.networks import Networks
@@ -45,6 +46,7 @@ from bgcamd.service.model import Model
 from bgcamd.service.server import Server
 from bgcamd.service.state import Saved, load
 from bgcamd.settings import CameraSettings, ControlSettings, SceneChange, Settings, load_settings
+from bgcamd.streams import check_stream
 from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.mailbox import Latest
 from bgcamd.video.v4l2.advice import LABEL
@@ -101,7 +103,7 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
         control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
         stack.enter_context(Server(listener, Service([control.interface])))
         _stop_on_signals(daemon)
-        _announce(daemon, choices, socket, instance)
+        announce(daemon, choices, socket, instance)
         with Heartbeat(lambda: daemon.written, daemon.headline):
             daemon.run()
 
@@ -150,6 +152,8 @@ def _choices(settings: Settings, instance: str) -> Choices:
     try:
         camera = parse_camera(settings.camera.address)
         outputs = [parse_output(address) for address in settings.output.addresses]
+        for address in (camera, *outputs):
+            check_stream(address)
         check_camera(camera)
         for output in outputs:
             check_output(output)
@@ -212,7 +216,7 @@ def _assembled(
 
     strangers: clients may be other users.
     """
-    plate, outputs = air.plate, air.outputs
+    plate, outputs, looks = air.plate, air.outputs, Looks(air.plate.size)
     with ExitStack() as stack:
         mailbox = stack.enter_context(Latest[Frame]())
         capture = stack.enter_context(Capture(air.camera, mailbox, settings.camera.fps))
@@ -222,7 +226,8 @@ def _assembled(
             outputs=outputs,
             pipeline=model.pipeline,
             scene=_ready(scene, plate),
-            demand=Demand(lambda: outputs.watched, _linger(settings.camera, air.camera)),
+            demand=Demand(lambda: outputs.watched or looks.watched, _linger(settings.camera, air.camera)),
+            looks=looks,
             draw_card=air.cards.frame,
         )
         daemon = Daemon(
@@ -257,36 +262,6 @@ def _ready(scene: Scene, plate: Plate) -> PreparedScene:
     except InputError as error:
         _log.warning("%s; the background is blurred instead", error)
         return prepare(replace(scene, background=Blur()), plate)
-
-
-def _announce(daemon: Daemon, choices: Choices, socket: Path, instance: str) -> None:
-    """Tell in a few lines what runs, how to see and change it, and what is missing for the real thing."""
-    bgcam = _bgcam(socket, instance)
-    page = daemon.page
-    rows = [
-        ("camera", str(choices.camera)),
-        ("output", daemon.output),
-        ("model", daemon.engine),
-        ("see it", f"open {page} in a browser" if page else f"{bgcam} snapshot now.png"),
-        ("change it", f"{bgcam} set --replace=PICTURE (or --blur, --color green, --keep …)"),
-        ("ask it", f"{bgcam} status"),
-    ]
-    for note in choices.notes:
-        rows += [("missing", note.message), ("", note.hint)]
-    click.echo(f"bgcamd {__version__} runs; Ctrl-C ends it.")
-    for word, text in rows:
-        click.echo(f"  {word:<10} {text}")
-
-
-def _bgcam(socket: Path, instance: str) -> str:
-    """How the client is called from a shell here."""
-    here = Path(sys.executable).with_name("bgcam")
-    inside = here.is_relative_to(Path.cwd())
-    command = "bgcam" if shutil.which("bgcam") else str(here.relative_to(Path.cwd()) if inside else here)
-    if instance != DEFAULT_INSTANCE:
-        command += f" --instance {instance}"
-    usual = {user_socket(instance), service_socket(instance), named_socket()}
-    return command if socket in usual else f"BGCAMD_SOCKET={socket} {command}"
 
 
 if __name__ == "__main__":

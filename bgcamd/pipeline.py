@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from bgcamd.effort import THOROUGH, Governor
 from bgcamd.frame import Change, Frame, InputSpec, Size, Tensor
@@ -36,17 +37,22 @@ class Pipeline:
         self._tell_canvas()
         self._seen_mirrored: bool | None = None  # how the network saw the last frame; None when it saw none
 
-    def run(self, raw: Frame, scene: PreparedScene, *, passes: int = 1) -> Frame:
+    def run(
+        self, raw: Frame, scene: PreparedScene, *, passes: int = 1, before: Callable[[Frame], None] | None = None
+    ) -> Frame:
         """Return what viewers see of ``raw``, which the canvas releases as soon as it is copied.
 
         The frame returned is the canvas's, valid until the next call. passes: how often it is done, so that on a
-        still a recurrent network settles, and another finds where to look. Raises SourceError for a damaged frame
+        still a recurrent network settles, and another finds where to look. before: is shown the camera's picture,
+        which is the room's, whatever comes of it; valid until it returns. Raises SourceError for a damaged frame
         and EngineError without a valid matte: then there is nothing to show, and the caller must show something else.
         """
         begun, captured_ns = time.perf_counter_ns(), raw.captured_ns
         self._heed_governor()
         with self.stats.stage("take"):
             frame = self.canvas.take(raw, mirror=scene.scene.mirror)
+        if before is not None:
+            before(self.canvas.give(frame))
         if isinstance(scene.scene.background, Keep):
             self._seen_mirrored = None  # the network misses this frame, so that it must start anew after it
             return self._given(frame)

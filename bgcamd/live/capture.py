@@ -109,7 +109,8 @@ class Capture:
             return not self._stopped
 
     def _stream(self, source: Source) -> None:
-        silent, last_ns = 0.0, -self._least_ns
+        awaited: tuple[str, str] | None = getattr(source, "awaited", None)
+        silent, last_ns = 0.0 if awaited is None else _HUNG_S, -self._least_ns
         while self._wanted and not self._stopped:
             frame = source.read(_READ_S)
             if frame is not None:
@@ -124,5 +125,14 @@ class Capture:
                 self._mailbox.put(frame)
                 continue
             silent += _READ_S
-            if silent >= _HUNG_S:
+            if silent < _HUNG_S:
+                continue
+            if awaited is None:
                 raise SourceError(f"{source.name} has sent no picture for {_HUNG_S:.0f} s", "it is opened again")
+            self._await(source.name, *awaited)
+
+    def _await(self, name: str, what: str, hint: str) -> None:
+        """The source is well, but somebody has yet to send through it."""
+        if self.state.state != "waiting" or self.state.why != what:
+            _log.info("camera: %s (%s)", what, hint)
+            self.state = CaptureState("waiting", name, why=what, hint=hint)

@@ -29,6 +29,7 @@ class Demand:
         now = self._now_s()
         if self._watched():
             self._until = max(self._until, now + self._linger_s)
+            return True
         return now < self._until
 
     def wake(self, seconds: float) -> None:

@@ -16,8 +16,10 @@ from bgcamd.errors import DeviceError, EngineError, SourceError
 from bgcamd.frame import Frame
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
+from bgcamd.live.looks import Looks
 from bgcamd.live.outputs import Outputs
 from bgcamd.pipeline import Pipeline
+from bgcamd.protocols import Command
 from bgcamd.scene import PreparedScene
 from bgcamd.video.mailbox import Latest
 
@@ -39,7 +41,13 @@ class LiveLoop:
     ----------
     pipeline, scene: what to show; changed by jobs, which run between two frames.
     demand: whether anybody watches; else the camera is off and a card is written now and then.
+    looks: is shown what viewers see.
     draw_card: title and lines to a frame in the outputs' format, valid until the next call.
+
+    Attributes
+    ----------
+    on_device_error, on_command: are told of a GPU that failed, and what a viewer asked for by an output's keys; they
+        must not wait. An output that is to quit is closed already, and ``run`` ends with the last one.
     """
 
     def __init__(
@@ -51,11 +59,12 @@ class LiveLoop:
         pipeline: Pipeline,
         scene: PreparedScene,
         demand: Demand,
+        looks: Looks,
         draw_card: Callable[[str, tuple[str, ...]], Frame],
     ) -> None:
         self._capture, self._mailbox, self._outputs = capture, mailbox, outputs
         self.pipeline, self.scene = pipeline, scene
-        self._demand, self._draw_card = demand, draw_card
+        self._demand, self._looks, self._draw_card = demand, looks, draw_card
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._after_write: list[Callable[[], None]] = []
         self._stopping = False
@@ -63,7 +72,8 @@ class LiveLoop:
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
         self.shown: Frame | None = None  # what viewers see now, valid between two frames
-        self.on_device_error: Callable[[Pipeline, DeviceError], None] = lambda _, __: None  # must not wait
+        self.on_device_error: Callable[[Pipeline, DeviceError], None] = lambda _, __: None
+        self.on_command: Callable[[Command], None] = lambda _: None
 
     @property
     def state(self) -> str:
@@ -150,7 +160,7 @@ class LiveLoop:
             return False
         captured = raw.captured_ns
         try:
-            done = self.pipeline.run(raw, self.scene)
+            done = self.pipeline.run(raw, self.scene, before=self._looks.before)
         except SourceError:  # one damaged frame; the last picture stays for a moment
             self.pipeline.stats.dropped += 1
             return False
@@ -161,7 +171,7 @@ class LiveLoop:
         except Exception as error:
             return self._hide(EngineError(f"an internal error: {error!r}", "the log has the traceback"), traceback=True)
         self.fault, self._live = None, True
-        self._write(done)
+        self._write(done, live=True)
         self.pipeline.stats.written(captured, time.monotonic_ns())
         return True
 
@@ -184,10 +194,15 @@ class LiveLoop:
         except DeviceError as error:
             self.on_device_error(self.pipeline, error)
 
-    def _write(self, frame: Frame) -> None:
+    def _write(self, frame: Frame, *, live: bool = False) -> None:
         self.shown = frame
         self._outputs.write(frame)
+        self._looks.shown(frame, live=live)
         self.written += 1
+        for command in self._outputs.commands():
+            self.on_command(command)
+        if self._outputs.ended:
+            self.stop()
         self._answer()
 
     def _answer(self) -> None:

@@ -35,6 +35,7 @@ class _Slot:
         self._sink: Sink | None = None
         self._delay, self._next_try = _FIRST_DELAY_S, 0.0
         self.error: BgcamError | None = None
+        self.ended = False  # its viewer had enough
 
     @property
     def name(self) -> str:
@@ -67,10 +68,14 @@ class _Slot:
 
     def commands(self) -> Sequence[Command]:
         sink = self._sink
-        return sink.commands() if isinstance(sink, Steering) else ()
+        asked = sink.commands() if isinstance(sink, Steering) else ()
+        if Command.QUIT in asked:
+            self.ended = True
+            self.close()
+        return asked
 
     def open(self) -> bool:
-        if time.monotonic() < self._next_try:
+        if self.ended or time.monotonic() < self._next_try:
             return False
         try:
             self._sink = self._plan.open().__enter__()
@@ -126,8 +131,16 @@ class Outputs:
                 raise slot.error
 
     def commands(self) -> list[Command]:
-        """What the viewers asked for since the last call, by the keys of a window; for the thread that writes."""
+        """What the viewers asked for since the last call, by the keys of a window; for the thread that writes.
+
+        An output whose viewer quits is closed, and never opened again.
+        """
         return [command for slot in self._slots for command in slot.commands()]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the viewer of every output has quit."""
+        return bool(self._slots) and all(slot.ended for slot in self._slots)
 
     @property
     def watched(self) -> bool:
@@ -137,7 +150,7 @@ class Outputs:
     @property
     def names(self) -> list[str]:
         """What each is called, for ``status``."""
-        return [slot.name for slot in self._slots]
+        return [slot.name for slot in self._slots if not slot.ended]
 
     @property
     def page(self) -> str:

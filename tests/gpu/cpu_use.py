@@ -15,6 +15,7 @@ import numpy as np
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
+from bgcamd.live.looks import Looks
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import OutputPlan, Outputs
 from bgcamd.pipeline import Pipeline
@@ -67,6 +68,7 @@ def busy_percent(
             pipeline=pipeline,
             scene=scene,
             demand=Demand(lambda: True, None),
+            looks=Looks(frames[0].size),
             draw_card=lambda _, __: _black(frames[0].size),
         )
         figures: list[tuple[float, float, int]] = []

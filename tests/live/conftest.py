@@ -20,6 +20,7 @@ from bgcamd.errors import SourceError
 from bgcamd.frame import BT601, Frame, PixelFormat, Size
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
+from bgcamd.live.looks import Looks
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import OutputPlan, Outputs
 from bgcamd.matting.fake import FakeEngine
@@ -107,7 +108,8 @@ class Live:
         self.outputs = Outputs([OutputPlan("screen", lambda: self.screen)])
         self.mailbox: Latest[Frame] = Latest()
         self.capture = Capture(self.camera.open, self.mailbox)
-        self.demand = Demand(lambda: self.screen.watched, linger_s)
+        self.looks = Looks(SIZE)
+        self.demand = Demand(lambda: self.screen.watched or self.looks.watched, linger_s)
         self.loop = LiveLoop(
             capture=self.capture,
             mailbox=self.mailbox,
@@ -115,6 +117,7 @@ class Live:
             pipeline=Pipeline(self.canvas, self.engine),
             scene=PreparedScene(Scene(Colour()), Still(PLATE.solid((0, 177, 64)))),
             demand=self.demand,
+            looks=self.looks,
             draw_card=Cards(PLATE).frame,
         )
         self.raised: BaseException | None = None

@@ -57,3 +57,11 @@ def test_unwatched_the_camera_is_closed_and_a_card_written_now_and_then(live: An
     live.screen.watched = True
     live.screen.wait_for(live.is_person, after=len(live.screen.seen))
     assert live.camera.opened == 2
+
+
+def test_without_lingering_it_is_on_while_somebody_watches() -> None:
+    clock, viewers = Clock(), [1]
+    demand = Demand(lambda: viewers[0] > 0, 0, clock)
+    assert demand.wanted()
+    viewers[0] = 0
+    assert not demand.wanted()

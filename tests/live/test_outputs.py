@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from bgcamd.errors import OutputError, SinkError
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.live import outputs as outputs_module
 from bgcamd.live.outputs import OutputPlan, Outputs
+from bgcamd.protocols import Command
 
 FRAME = Frame((np.zeros((2, 2), np.uint8),), PixelFormat.GREY, Size(2, 2))
 
@@ -122,3 +124,46 @@ def test_a_bug_in_one_output_is_told_and_does_not_take_the_others_down() -> None
         outputs.write(FRAME)
         assert ["ZeroDivisionError" in error.message for _, error in outputs.problems] == [True]
     assert good.log == ["open", "write", "write", "close"]
+
+
+class Window(Recorder):
+    """A sink with keys."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys: list[Command] = []
+
+    def commands(self) -> Sequence[Command]:
+        pressed, self.keys = self.keys, []
+        return pressed
+
+
+def test_what_viewers_ask_by_keys_is_passed_on_in_order() -> None:
+    window = Window()
+    with Outputs([OutputPlan("other", Recorder), OutputPlan("window", lambda: window)]) as outputs:
+        outputs.write(FRAME)
+        window.keys = [Command.MIRROR, Command.NEXT_BACKGROUND]
+        assert outputs.commands() == [Command.MIRROR, Command.NEXT_BACKGROUND]
+        assert outputs.commands() == []
+
+
+def test_an_output_whose_viewer_quits_is_closed_for_good_and_the_others_go_on() -> None:
+    window, other = Window(), Recorder()
+    with Outputs([OutputPlan("window", lambda: window), OutputPlan("other", lambda: other)]) as outputs:
+        outputs.write(FRAME)
+        window.keys = [Command.QUIT]
+        assert outputs.commands() == [Command.QUIT]
+        outputs.write(FRAME)
+        assert not outputs.ended
+    assert window.log == ["open", "write", "close"]
+    assert other.log == ["open", "write", "write", "close"]
+
+
+def test_when_the_last_viewer_has_quit_all_is_over() -> None:
+    window = Window()
+    with Outputs([OutputPlan("window", lambda: window)]) as outputs:
+        outputs.write(FRAME)
+        assert not outputs.ended
+        window.keys = [Command.QUIT]
+        outputs.commands()
+        assert outputs.ended
