@@ -15,11 +15,13 @@ class Request:
     """One request that holds the secret.
 
     query: the last value of each name. body: all of it, at most as long as the route takes. client: who asks, for logs.
+    host: the address of this machine that was asked.
     """
 
     query: Mapping[str, str]
     body: bytes = b""
     client: str = ""
+    host: str = ""
 
     def json(self) -> dict[str, object]:
         """The body as a JSON object. Raises UsageError."""

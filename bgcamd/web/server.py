@@ -155,6 +155,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def _plain(host: str) -> str:
+    """An IPv4 address also where it came to a socket of IPv6."""
+    address = ipaddress.ip_address(host)
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: WebServer
     server_version = "bgcamd"
@@ -169,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def finish(self) -> None:
         self._deadline.cancel()
+        self._deadline.join()  # so that no thread is left once we have closed
         super().finish()
 
     def do_GET(self) -> None:
@@ -184,14 +191,13 @@ class _Handler(BaseHTTPRequestHandler):
         route = self._route()
         if route is None:
             return
-        if not self._comes_from_page():
-            self.send_error(HTTPStatus.FORBIDDEN, explain="Not asked by the page itself")
-            return
         length = self.headers.get("Content-Length", "")
-        if not re.fullmatch(r"[0-9]{1,12}", length, re.ASCII):
-            self.send_error(HTTPStatus.LENGTH_REQUIRED)
+        if not self._comes_from_page():
+            self._refuse(HTTPStatus.FORBIDDEN, "Not asked by the page itself")
+        elif not re.fullmatch(r"[0-9]{1,12}", length, re.ASCII):
+            self._refuse(HTTPStatus.LENGTH_REQUIRED)
         elif int(length) > route.longest_body:
-            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, explain=f"At most {route.longest_body} bytes")
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"At most {route.longest_body} bytes")
         else:
             self._deadline.cancel()
             self._deadline = self._cut_after(_ASKING_S + int(length) / _BYTES_PER_S)
@@ -199,6 +205,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._deadline.cancel()
             if len(body) == int(length):
                 self._answer(route, body)
+
+    def _refuse(self, status: HTTPStatus, why: str | None = None) -> None:
+        """Answer an error, and throw away what still comes: who is cut off while sending never reads the answer."""
+        self.send_error(status, explain=why)
+        self.connection.shutdown(socket.SHUT_WR)
+        while self.rfile.read1(_SEND_BUFFER):  # until it is tired of it, or its time is up
+            pass
 
     def _cut_after(self, seconds: float) -> threading.Timer:
         connection = self.connection
@@ -233,7 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, route: Route, body: bytes) -> None:
         query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True, max_num_fields=16))
         try:
-            answer = route.answer(Request(query, body, self.client_address[0]))
+            client, host = _plain(self.client_address[0]), _plain(self.connection.getsockname()[0])
+            answer = route.answer(Request(query, body, client, host))
         except BgcamError as error:
             answer = as_json({"error": error.message, "hint": error.hint}, HTTPStatus.CONFLICT)
         if isinstance(answer, Stream):

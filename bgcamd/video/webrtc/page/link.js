@@ -1,0 +1,103 @@
+// A connection to bgcamd that is made again whenever it is lost, until it is closed.
+
+const FIRST_DELAY = 500, LONGEST_DELAY = 5000; // ms
+const DISCONNECTED = 2000, CONNECTING = 8000, SILENT = 4000;
+
+export class Link {
+  // prepare(connection): says what is sent or received. improve(sdp): changes our copy of bgcamd's answer.
+  // tell(state, text): state is "live", "waiting" or "wrong". traffic(stats): bytes that grow while all is well.
+  constructor({ prepare, tell, traffic, live, improve = (sdp) => sdp }) {
+    Object.assign(this, { prepare, tell, traffic, live, improve });
+    this.delay = FIRST_DELAY;
+    this.wanted = false;
+    addEventListener("online", () => this.wanted && !this.connection && this.connect());
+    setInterval(() => this.check(), 1000);
+  }
+
+  open() {
+    this.wanted = true;
+    this.connect();
+  }
+
+  close() {
+    this.wanted = false;
+    this.drop();
+  }
+
+  drop() {
+    clearTimeout(this.timer);
+    this.connection?.close();
+    this.connection = null;
+  }
+
+  async connect() {
+    this.drop();
+    const connection = this.connection = new RTCPeerConnection({ iceServers: [] });
+    this.bytes = 0;
+    this.heard = performance.now();
+    connection.onconnectionstatechange = () => this.changed(connection);
+    try {
+      this.prepare(connection);
+      await connection.setLocalDescription();
+      const answer = await this.offer(connection.localDescription.sdp);
+      if (this.connection === connection) await connection.setRemoteDescription(answer);
+    } catch (error) {
+      if (this.connection === connection) this.again(error instanceof Refused ? error.message : "bgcamd does not answer.");
+    }
+  }
+
+  async offer(sdp) {
+    const response = await fetch(`${location.pathname}/offer`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ type: "offer", sdp }),
+      signal: AbortSignal.timeout(CONNECTING),
+    });
+    if (response.ok) {
+      const answer = await response.json();
+      return { type: "answer", sdp: this.improve(answer.sdp) };
+    }
+    const told = await response.json().catch(() => ({}));
+    throw new Refused(response.status, told.error);
+  }
+
+  changed(connection) {
+    if (this.connection !== connection) return;
+    const state = connection.connectionState;
+    if (state === "connected") {
+      this.delay = FIRST_DELAY;
+      this.tell("live", this.live);
+    } else if (state === "failed" || state === "closed") {
+      this.again("The connection was lost.");
+    } else if (state === "disconnected") {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => connection.connectionState !== "connected" && this.again("The connection was lost."), DISCONNECTED);
+    }
+  }
+
+  // The browser notices late that the other side is gone: look whether anything moves.
+  async check() {
+    const connection = this.connection;
+    if (!connection) return;
+    let bytes = 0;
+    (await connection.getStats()).forEach((stats) => { bytes += this.traffic(stats) ?? 0; });
+    if (this.connection !== connection) return;
+    const now = performance.now();
+    if (bytes !== this.bytes) [this.bytes, this.heard] = [bytes, now];
+    if (now - this.heard > (this.bytes ? SILENT : CONNECTING)) this.again("The connection was lost.");
+  }
+
+  again(why) {
+    this.drop();
+    if (!this.wanted) return;
+    this.tell("waiting", `${why} Trying again…`);
+    this.timer = setTimeout(() => this.connect(), this.delay);
+    this.delay = Math.min(this.delay * 2, LONGEST_DELAY);
+  }
+}
+
+class Refused extends Error {
+  constructor(status, error) {
+    super(status === 404 ? "This address is no longer known to bgcamd." : status === 503 ? `Too many browsers: ${error}.` : `bgcamd refuses: ${error ?? status}.`);
+  }
+}
