@@ -17,7 +17,7 @@ from bgcamd.video.stream.rtsp_session import Served, Session
 
 _CONNECTIONS = 16  # twice the viewers, so that those who only knock don't keep them out
 _STALLED_S = 5.0  # how long a client may take nothing of what is sent
-_SEND_BUFFER = 1 << 17  # a slow client then misses pictures instead of seeing old ones
+_SEND_BUFFER = 1 << 16  # a slow client then misses pictures instead of seeing old ones
 
 
 class RtspServer(socketserver.ThreadingTCPServer):

@@ -32,7 +32,7 @@ class RtspSink:
     Attributes
     ----------
     name: the address without the secret.
-    url: with it; "" until the context is entered.
+    link: with it; "" until the context is entered.
     see: how to watch it, one line.
 
     Raises
@@ -41,7 +41,7 @@ class RtspSink:
     """
 
     def __init__(self, address: Served, *, size: Size, rate: Fraction, secret: str) -> None:
-        self.name, self.url = str(address), ""
+        self.name, self.link = str(address), ""
         self._address, self._rate = address, rate
         self._encoding = Encoding(size, rate, self._hand_on)
         self._viewers: tuple[Viewer, ...] = ()
@@ -53,7 +53,7 @@ class RtspSink:
         with ExitStack() as stack:
             stack.enter_context(self._encoding)
             server = stack.enter_context(RtspServer(self._address.host, self._address.port, self))
-            self.url = server.url
+            self.link = server.url
             self._stack = stack.pop_all()
         return self
 
@@ -65,7 +65,7 @@ class RtspSink:
     @property
     def see(self) -> str:
         """A program that shows the stream, with its address."""
-        return f"ffplay -fflags nobuffer {self.url}" if self.url else ""
+        return f"ffplay -fflags nobuffer {self.link}" if self.link else ""
 
     @property
     def watched(self) -> bool:

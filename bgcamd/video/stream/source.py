@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from bgcamd.atomic import reason
 from bgcamd.errors import SourceError
 from bgcamd.frame import Color, Frame, PixelFormat, Size
 from bgcamd.video.files.container import MAX_PIXELS, brief, color_of
@@ -28,6 +30,7 @@ from bgcamd.video.stream.sdp import expectation
 from bgcamd.video.stream_address import Rtp, Rtsp
 
 _OPEN_S, _SILENT_S = 5.0, 2.0
+_FIRST_S = _OPEN_S - _SILENT_S  # of RTP there is nothing to open: libav waits so long for a packet, and then once more
 _PICTURE_S = 12.0  # a stream that flows may keep us waiting for its next key frame: ffmpeg's come every 10 s
 _USUAL_RATE = Fraction(30)
 _OPTIONS = {
@@ -45,7 +48,7 @@ class StreamSource:
 
     Frames are I420 of even size in the stream's own matrix, limited range; their planes are libav's memory and
     stay valid as long as they are held. Where the stream changes its size, they do. ``captured_ns`` is when the
-    packet arrived.
+    packet arrived; libav knows a picture's end by the next one's start, so that it comes a frame's time later.
 
     Parameters
     ----------
@@ -119,6 +122,8 @@ class StreamSource:
             return SourceError(f"{self.name}: nothing came for {silent:.0f} s", self._hint)
         if isinstance(error, av.error.EOFError):
             return SourceError(f"{self.name}: the stream has ended", "it is opened again")
+        if isinstance(error, av.error.HTTPUnauthorizedError):
+            return SourceError(f"{self.name}: it asks for another user or password", "rtsp://USER:PASSWORD@HOST/PATH")
         return SourceError(f"{self.name}: {brief(error)}", self._hint)
 
     def _receive(self, container: InputContainer) -> None:
@@ -128,6 +133,7 @@ class StreamSource:
             raise SourceError(f"{self.name}: there is no picture in it that we can decode", "send H.264, say")
         decoder.thread_type, decoder.thread_count = ThreadType.SLICE, 0
         decoder.flags |= Flags.low_delay
+        decoder.options = {"max_pixels": str(MAX_PIXELS)}
         for packet in container.demux(stream):
             if self._ending.is_set():
                 return
@@ -141,7 +147,7 @@ class StreamSource:
         except (av.error.InvalidDataError, av.error.ExternalError):
             return
         for picture in pictures:
-            if not MAX_PIXELS >= picture.width * picture.height >= 4:
+            if min(picture.width, picture.height) < 2:
                 continue
             frame = self._frame(picture, arrived_ns)
             if not self._settled.is_set():
@@ -188,10 +194,22 @@ class RtpSource(StreamSource):
         options = {**_OPTIONS, "protocol_whitelist": "rtp,udp", "localaddr": address.host, "reorder_queue_size": "64"}
 
         def open_it() -> InputContainer:
+            _check_free(address)
             text = io.BytesIO(expectation(address).encode())
-            return av.open(text, "r", format="sdp", options=options, timeout=(_OPEN_S, _SILENT_S))
+            return av.open(text, "r", format="sdp", options=options, timeout=(_FIRST_S, _SILENT_S))
 
         super().__init__(str(address), open_it, f"does anybody send {address.codec} to it?")
+
+
+def _check_free(address: Rtp) -> None:
+    """Raise SourceError where we can't listen: libav would not say why."""
+    for port in (address.port, address.port + 1):
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                probe.bind((address.host, port))
+        except OSError as error:
+            message = f"can't listen on {address.host}:{port}: {reason(error)}"
+            raise SourceError(message, "choose another port, or end what has it") from error
 
 
 def _plausible(stream: VideoStream, decoder: VideoCodecContext) -> Fraction:
