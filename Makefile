@@ -2,7 +2,9 @@
 # make test    set up, fetch the models that the tests use, and test
 # make check   ruff and mypy                                     make bench   how fast it is here (10 minutes)
 # make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
-# make e2e     the whole on a real kernel: camera, loopback, systemd, browser, in a guest without a network
+# make e2e     programs, then guest:
+# make programs  with real programs on this machine: ffmpeg, a headless browser, a window on a screen of its own
+# make guest   the whole on a real kernel: camera, loopback, systemd, browser, in a guest without a network
 # make gpu-test, make gpu-bench   the GPU way on this machine's GPU; tests/gpu/run does it from a bare checkout
 # make install, make uninstall   for all of this machine, as a service: as root; PREFIX=/opt/bgcamd
 # make deb     the same as a Debian package, in dist/
@@ -12,12 +14,13 @@ ARGS ?=
 BIN := .venv/bin
 FETCHED := selfie
 FETCHED_FOR_TESTS := $(FETCHED) rvm u2netp
+PROGRAMS := chromium ffmpeg gstreamer1.0-plugins-base gstreamer1.0-tools imagemagick xdotool xvfb
 BENCHES := stages against_peer memory daemon mattes
 GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo '[rtx]')
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup run test e2e check bench gpu-test gpu-bench install uninstall deb clean
+.PHONY: setup run test e2e programs guest check bench gpu-test gpu-bench install uninstall deb clean
 
 setup: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED)
@@ -30,7 +33,13 @@ test: $(BIN)/.developing
 	@$(BIN)/bgcam models fetch --demo $(FETCHED_FOR_TESTS)
 	$(BIN)/pytest $(ARGS)
 
-e2e: setup $(BIN)/.developing
+e2e: programs guest
+
+programs: setup $(BIN)/.developing
+	@dpkg --status $(PROGRAMS) >/dev/null 2>&1 || ./.ci/install $(PROGRAMS)
+	$(BIN)/pytest tests/programs -v $(ARGS)
+
+guest: setup $(BIN)/.developing
 	@tests/e2e/rig
 	$(BIN)/pytest tests/e2e -vv --timeout 600 $(ARGS)
 	@tests/e2e/rig worked

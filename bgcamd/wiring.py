@@ -31,7 +31,8 @@ from bgcamd.video.demo import DemoReader
 from bgcamd.video.files.images import read_image
 from bgcamd.video.files.media_formats import check_clip_target
 from bgcamd.video.files.media_writer import MediaWriter
-from bgcamd.video.files.paths import classify, open_reader
+from bgcamd.video.files.paths import Kind, classify, open_reader, output_kind
+from bgcamd.video.files.sequence_writer import sequence_writer
 from bgcamd.video.null import NullSink
 from bgcamd.video.player import Player
 from bgcamd.video.preview.sink import PreviewSink
@@ -174,6 +175,9 @@ def check_camera(camera: CameraAddress) -> None:
 def check_output(output: OutputAddress) -> None:
     """Raise OutputError for a file that can't be written or is there already."""
     if isinstance(output, File):
+        if output_kind(output.path) is Kind.SEQUENCE:
+            sequence_writer(output.path)
+            return
         if output.path.exists():
             raise OutputError(f"{output.path} exists already", "name another file, or remove it")
         check_clip_target(output.path, alpha=False, overwrite=False)
@@ -191,7 +195,7 @@ def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callabl
         case Device(path):
             return lambda: LoopbackSink(str(path), size=size, fps=float(rate))
         case File(path):
-            return lambda: Beside(MediaWriter(path, size=size, rate=rate))
+            return lambda: Beside(_recording(path, size, rate))
         case Preview(port):
             return lambda: PreviewSink(size=size, port=port)
         case Null():
@@ -200,3 +204,9 @@ def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callabl
             raise TypeError("auto has to be chosen first")
         case other:
             return lambda: open_output(other, size, rate)
+
+
+def _recording(path: Path, size: Size, rate: Fraction) -> Sink:
+    if output_kind(path) is Kind.SEQUENCE:
+        return sequence_writer(path, consecutive=True)
+    return MediaWriter(path, size=size, rate=rate)

@@ -26,7 +26,16 @@ settings.load_profile("bgcamd")
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT / "tests" / "cuda"))  # for on_cpu, which is no test
 ON_GPU = os.environ.get("BGCAMD_TEST_GPU") == "1"  # `tests/gpu/run test`: the same tests on the machine's own GPU
-collect_ignore = ["e2e"]  # `make e2e` runs them, in a guest
+ASKED_FOR = {"e2e": "tests/e2e", "programs": "tests/programs"}  # `make e2e` runs them: in a guest, with real programs
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the tests that need more than this checkout, unless they are asked for by name."""
+    folder = ASKED_FOR.get(collection_path.name)
+    if folder is None or collection_path != CHECKOUT / folder:
+        return None
+    named = [Path(arg.partition("::")[0]).resolve() for arg in config.args]
+    return None if any(path == collection_path or collection_path in path.parents for path in named) else True
 
 
 @pytest.fixture(scope="session")

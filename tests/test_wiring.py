@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from bgcamd import wiring
-from bgcamd.errors import SourceError
-from bgcamd.video.address import Named
+from bgcamd.errors import OutputError, SourceError
+from bgcamd.frame import Frame, PixelFormat, Size
+from bgcamd.video.address import File, Named
 
 
 @pytest.fixture
@@ -53,3 +58,17 @@ def test_a_camera_by_name_is_never_another(plugged: list[str]) -> None:
     plugged[:] = ["/dev/video0"]
     with pytest.raises(SourceError, match="gone"):
         camera()
+
+
+def test_a_recording_as_numbered_pictures_has_no_gaps_whatever_the_cameras_numbers(tmp_path: Path) -> None:
+    output = File(tmp_path / "shots" / "%03d.png")
+    wiring.check_output(output)
+    with wiring.output_plan(output, Size(2, 2), Fraction(30)).open() as sink:
+        for sequence in (7, 3, 9):
+            planes = tuple(np.zeros(shape, np.uint8) for shape in ((2, 2), (1, 1), (1, 1)))
+            sink.write(Frame(planes, PixelFormat.I420, Size(2, 2), sequence=sequence))
+            while len(list((tmp_path / "shots").glob("*.png"))) <= {7: 0, 3: 1, 9: 2}[sequence]:
+                time.sleep(0.01)  # it is written beside; the newest wins
+    assert sorted(path.name for path in (tmp_path / "shots").iterdir()) == ["000.png", "001.png", "002.png"]
+    with pytest.raises(OutputError, match="exist"):
+        wiring.check_output(output)

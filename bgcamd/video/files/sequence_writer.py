@@ -26,6 +26,7 @@ class PicturesWriter:
     path_of: the path, in ``folder``, of frame 0, 1, …
     taken: existing files that would be replaced; refused unless ``overwrite``.
     alpha: whether the frames will have alpha.
+    consecutive: frames are counted here, whatever their ``sequence``: those of a camera have gaps, and begin anew.
 
     Raises
     ------
@@ -40,11 +41,13 @@ class PicturesWriter:
         taken: Sequence[Path] = (),
         alpha: bool = False,
         overwrite: bool = False,
+        consecutive: bool = False,
     ) -> None:
         self.name = str(folder)
         self._folder = folder
         self._path_of = path_of
         self._overwrite = overwrite
+        self._consecutive = consecutive
         self._written = 0
         self._stack = ExitStack()
         check_folder(folder if folder.exists() else folder.absolute().parent)
@@ -66,8 +69,9 @@ class PicturesWriter:
         self._stack.__exit__(kind, error, trace)
 
     def write(self, frame: Frame) -> None:
-        """Write a frame to the path of its ``sequence``. Raises OutputError."""
-        write_image(self._path_of(frame.sequence), frame, overwrite=self._overwrite)
+        """Write a frame to the path of its ``sequence``, or of the next number. Raises OutputError."""
+        number = self._written if self._consecutive else frame.sequence
+        write_image(self._path_of(number), frame, overwrite=self._overwrite)
         self._written += 1
 
     def _tidy(self) -> None:
@@ -76,11 +80,20 @@ class PicturesWriter:
                 self._folder.rmdir()
 
 
-def sequence_writer(pattern: Path, *, alpha: bool = False, overwrite: bool = False) -> PicturesWriter:
+def sequence_writer(
+    pattern: Path, *, alpha: bool = False, overwrite: bool = False, consecutive: bool = False
+) -> PicturesWriter:
     """Write a video's frames as numbered pictures, from 0: ``out/%04d.png``. Raises as ``PicturesWriter``."""
     numbered = NumberedPath(pattern)
     taken = [numbered[number] for number in numbered.numbers()] if pattern.parent.is_dir() else []
-    return PicturesWriter(pattern.parent, numbered.__getitem__, taken=taken, alpha=alpha, overwrite=overwrite)
+    return PicturesWriter(
+        pattern.parent,
+        numbered.__getitem__,
+        taken=taken,
+        alpha=alpha,
+        overwrite=overwrite,
+        consecutive=consecutive,
+    )
 
 
 def stills_paths(folder: Path, files: Sequence[Path]) -> tuple[Path, ...]:
