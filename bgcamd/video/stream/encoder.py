@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import av.error
 from av.codec import CodecContext
+from av.codec.codec import UnknownCodecError
 from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
@@ -106,7 +107,7 @@ class _Clock:
 def _opened(size: Size, rate: Fraction) -> VideoCodecContext:
     try:
         context = CodecContext.create("libx264", "w")
-    except av.error.FFmpegError as error:
+    except UnknownCodecError as error:
         raise SinkError("this build of PyAV can't encode H.264", "pip install --force-reinstall av") from error
     bits = max(round(size.width * size.height * rate * Fraction(_BITS_PER_PIXEL)), _LEAST_BITS)
     context.width, context.height = size
