@@ -40,6 +40,7 @@ from bgcamd.service.backgrounds import Backgrounds
 from bgcamd.service.control import Control
 from bgcamd.service.daemon import Daemon
 from bgcamd.service.dispatch import Service
+from bgcamd.service.gallery import Gallery, usual_folders
 from bgcamd.service.heartbeat import Heartbeat
 from bgcamd.service.listen import Listener, adopt, listen
 from bgcamd.service.model import Model
@@ -100,7 +101,10 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
         air.camera.registrar = lambda: networks.gpu
         model, chosen = _model(networks, settings.model.name, None if model_asked else saved.model)
         daemon = stack.enter_context(_assembled(settings, air, networks, model, scene, strangers=listener.anyone))
-        control = Control(daemon, Backgrounds(state / "backgrounds", background_of), state / "scene.json", chosen)
+        sent = Backgrounds(state / "backgrounds", background_of)
+        gallery = Gallery(sent, _folders(settings, instance), background_of)
+        control = Control(daemon, gallery, state / "scene.json", chosen)
+        daemon.orders.obey = control.obey
         stack.enter_context(Server(listener, Service([control.interface])))
         _stop_on_signals(daemon)
         announce(daemon, choices, socket, instance)
@@ -161,6 +165,12 @@ def _choices(settings: Settings, instance: str) -> Choices:
         raise SettingsError(error.message, error.hint) from error
     label = LABEL if instance == DEFAULT_INSTANCE else f"{LABEL} {instance}"
     return choose(camera, outputs, settings.preview.port, label)
+
+
+def _folders(settings: Settings, instance: str) -> tuple[Path, ...]:
+    """Where the user's own backgrounds are."""
+    folder = settings.preview.folder
+    return usual_folders(instance, settings.file) if folder is None else (folder,)
 
 
 def _saved(state: Path, settings: Settings) -> Saved:

@@ -12,7 +12,7 @@ from bgcamd.scene import Alpha, Backdrop, Blur, Clip, Colour, Keep, Picture, Pre
 from bgcamd.video.files.images import MAX_PIXELS, read_image
 from bgcamd.video.files.paths import Kind, classify, open_reader
 
-_LIVE_PIXELS = 64_000_000  # decoding takes some 15 bytes a pixel, beside a call
+LIVE_PIXELS = 64_000_000  # decoding takes some 15 bytes a pixel, beside a call
 
 
 def prepare(scene: Scene, plate: Plate, *, holds_alpha: bool = False, wait: bool = False) -> PreparedScene:
@@ -27,7 +27,7 @@ def prepare(scene: Scene, plate: Plate, *, holds_alpha: bool = False, wait: bool
 def _backdrop(scene: Scene, plate: Plate, *, holds_alpha: bool, wait: bool) -> Backdrop | None:
     match scene.background:
         case Picture(path):
-            return Still(plate.picture(read_image(path, most=MAX_PIXELS if wait else _LIVE_PIXELS), scene.fit))
+            return Still(plate.picture(read_image(path, most=MAX_PIXELS if wait else LIVE_PIXELS), scene.fit))
         case Clip(path):
             return Moving(lambda: _clip(path, plate), plate, scene.fit, wait=wait)
         case Colour(rgb):

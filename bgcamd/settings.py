@@ -103,9 +103,10 @@ class ControlSettings:
 
 @dataclass(frozen=True)
 class PreviewSettings:
-    """The page that shows the picture; port 0 is any free one."""
+    """The page that shows the picture; port 0 is any free one; folder is of the backgrounds to choose from."""
 
     port: int
+    folder: Path | None
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,8 @@ SETTINGS = (
             "the socket's group"),
     Setting("preview.port", values.whole(0, 65535), 0,
             "the preview page's port; 0 for any free one"),
+    Setting("preview.folder", values.folder, "auto",
+            "the pictures and clips that can be chosen there, and by the keys of display:"),
     Setting("scene.replace", values.media, "",
             "show a picture or a clip behind the person", "--replace", "FILE"),
     Setting("scene.blur", values.blur, 50,

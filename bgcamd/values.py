@@ -137,6 +137,15 @@ def socket(value: object, folder: Path) -> Path | None:
     return path
 
 
+def folder(value: object, start: Path) -> Path | None:
+    """Read the name of a folder, which need not be there; None for "auto"."""
+    if value == "auto":
+        return None
+    if not isinstance(value, str) or not value:
+        raise ValueError('must be "auto" or a path in quotes')
+    return _located(value, start).absolute()
+
+
 def mode(value: object, _folder: Path) -> int | None:
     """Read a file's mode, three octal digits after an optional 0, as in "0660"; None for "auto"."""
     if value == "auto":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
 from bgcamd.live.looks import Looks
 from bgcamd.live.outputs import Outputs
+from bgcamd.live.understudy import STALLED_S, Stopwatch, Understudy
 from bgcamd.pipeline import Pipeline
 from bgcamd.protocols import Command
 from bgcamd.scene import PreparedScene
@@ -64,10 +66,12 @@ class LiveLoop:
     ) -> None:
         self._capture, self._mailbox, self._outputs = capture, mailbox, outputs
         self.pipeline, self.scene = pipeline, scene
-        self._demand, self._looks, self._draw_card = demand, looks, draw_card
+        self._demand, self.looks, self._draw_card = demand, looks, draw_card
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._after_write: list[Callable[[], None]] = []
-        self._stopping = False
+        self._stopping, self._over = False, False
+        self._air = threading.Lock()  # one writes at a time: the loop, or whoever stands in for it
+        self._working = Stopwatch()
         self.paused, self._idle, self._live = False, True, False
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
@@ -94,7 +98,7 @@ class LiveLoop:
     def submit(self, job: Callable[[], T], *, once_shown: bool = False) -> Future[T]:
         """Run ``job`` between two frames. once_shown: the answer waits for the next picture to be written.
 
-        Until it runs, the answer can be cancelled; then it never does.
+        Until it runs, the answer can be cancelled; then it never does. After ``run`` has ended, all are.
         """
         answer: Future[T] = Future()
 
@@ -112,6 +116,8 @@ class LiveLoop:
                 answer.set_result(result)
 
         self._jobs.put(run)
+        if self._over:
+            answer.cancel()
         return answer
 
     def wake(self, seconds: float) -> None:
@@ -122,8 +128,21 @@ class LiveLoop:
         """End ``run`` after the frame in hand."""
         self._stopping = True
 
+    def pause(self) -> None:
+        """Show the card now, from the calling thread, whatever the loop is doing; then the camera goes off.
+
+        Once this returns no picture of the camera goes out until ``paused`` is False again.
+        """
+        self.paused = True
+        with self._air:
+            self._put(self._card())
+
     def run(self) -> None:
         """Work until ``stop``."""
+        with Understudy(self._working, self._stand_in):
+            self._run()
+
+    def _run(self) -> None:
         shown_at = float("-inf")  # when the last live frame was written
         card_at = float("-inf")
         while not self._stopping:
@@ -142,6 +161,7 @@ class LiveLoop:
             if overdue and now - card_at >= pause:
                 self._write_card()
                 card_at = now
+        self._over = True
         self._run_jobs()
         self._answer()
 
@@ -160,7 +180,7 @@ class LiveLoop:
             return False
         captured = raw.captured_ns
         try:
-            done = self.pipeline.run(raw, self.scene, before=self._looks.before)
+            done = self.pipeline.run(raw, self.scene, before=self.looks.before)
         except SourceError:  # one damaged frame; the last picture stays for a moment
             self.pipeline.stats.dropped += 1
             return False
@@ -170,8 +190,9 @@ class LiveLoop:
             return self._hide(error)
         except Exception as error:
             return self._hide(EngineError(f"an internal error: {error!r}", "the log has the traceback"), traceback=True)
-        self.fault, self._live = None, True
-        self._write(done, live=True)
+        self.fault = None
+        if not self._write(done, live=True):
+            return False
         self.pipeline.stats.written(captured, time.monotonic_ns())
         return True
 
@@ -185,7 +206,7 @@ class LiveLoop:
         if self._live:
             self._live = False
             self._forget()
-        self._write(self._card())
+        self._write(None)
 
     def _forget(self) -> None:
         """What a recurrent network remembers will have nothing to do with the next frame."""
@@ -194,16 +215,35 @@ class LiveLoop:
         except DeviceError as error:
             self.on_device_error(self.pipeline, error)
 
-    def _write(self, frame: Frame, *, live: bool = False) -> None:
-        self.shown = frame
-        self._outputs.write(frame)
-        self._looks.shown(frame, live=live)
+    def _write(self, frame: Frame | None, *, live: bool = False) -> bool:
+        """Write a frame, or the card; False for a live frame when the card was called for while it was made."""
+        with self._air:
+            if live and self.paused:
+                return False
+            self._live = self._live or live
+            self._put(self._card() if frame is None else frame, live=live)
         self.written += 1
         for command in self._outputs.commands():
             self.on_command(command)
         if self._outputs.ended:
             self.stop()
         self._answer()
+        return True
+
+    def _put(self, frame: Frame, *, live: bool = False) -> None:
+        self.shown = frame
+        self._outputs.write(frame)
+        self._looks.shown(frame, live=live)
+
+    def _stand_in(self) -> None:
+        """Show the card while a frame takes so long that viewers would think that we hang; in another thread."""
+        with self._air:
+            if self._working.seconds >= STALLED_S:  # else it is done by now
+                if self.fault is None:
+                    self._hide(
+                        EngineError(f"the network has not answered for {STALLED_S:.0f} s", "bgcamd restarts soon")
+                    )
+                self._put(self._card())
 
     def _answer(self) -> None:
         """Tell those who wait for what was just written."""

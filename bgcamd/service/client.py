@@ -80,12 +80,19 @@ class Client:
         self, method: str, parameters: Mapping[str, object] | None = None, *, timeout_s: float = 5.0
     ) -> Iterator[dict[str, object]]:
         """Call a method with "more"; yield every reply until the last. Each must come within ``timeout_s``."""
+        for reply, fds in self.stream_with_fds(method, parameters, timeout_s=timeout_s):
+            fds.close()
+            yield reply
+
+    def stream_with_fds(
+        self, method: str, parameters: Mapping[str, object] | None = None, *, timeout_s: float = 5.0
+    ) -> Iterator[tuple[dict[str, object], Descriptors]]:
+        """As ``stream``, with the descriptors that came with each reply, which are the caller's to close."""
         self._send({"method": method, "parameters": dict(parameters or {}), "more": True}, (), timeout_s)
         continues = True
         while continues:
             message = self._receive(method, timeout_s)
-            message.fds.close()
-            yield self._parameters(method, message)
+            yield self._parameters(method, message), message.fds
             continues = message.body.get("continues") is True
 
     def wait_ended(self, timeout_s: float) -> bool:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from bgcamd.errors import InputError, OutputError, UsageError
-from bgcamd.scene import Blur, Colour, Fit, Keep, Picture, Remove, Scene, check_edge
-from bgcamd.service.backgrounds import Arrival, Backgrounds
+from bgcamd.errors import ControlError, InputError, OutputError, UsageError
+from bgcamd.live.looks import Look, Looks
+from bgcamd.protocols import Command
+from bgcamd.scene import Clip, Picture, Scene
+from bgcamd.service import asked
+from bgcamd.service.backgrounds import Arrival
 from bgcamd.service.dispatch import Call, Interface, Method, Reply
+from bgcamd.service.gallery import Gallery, without_path
 from bgcamd.service.state import Saved, save, scene_to_dict
+from bgcamd.service.thumbnails import Thumbnails
+from bgcamd.service.varlink import in_memory
 from bgcamd.settings import SceneChange
-from bgcamd.values import colour
 
 INTERFACE = "org.bgcam"
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 50, 60_000
+_PICTURE_S, _LEFT_S = 5.0, 0.5  # how long a picture may take to come, and how soon one who left is noticed
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +37,10 @@ class Controls(Protocol):
     @property
     def scene(self) -> Scene:
         """The scene that is live."""
+
+    @property
+    def looks(self) -> Looks:
+        """What viewers see, for who looks on."""
 
     def status(self) -> dict[str, object]:
         """org.bgcam's type Status; numbers that are not known are None, never NaN."""
@@ -60,16 +70,15 @@ class Control:
     Parameters
     ----------
     controls: the daemon.
-    backgrounds: where clients' pictures are kept.
+    gallery: the backgrounds that can be chosen, and where clients' pictures are kept.
     state_file: where the scene is saved after every change.
     model: the model's name as it was loaded from ``state_file``, saved again until a client names another.
     """
 
-    def __init__(
-        self, controls: Controls, backgrounds: Backgrounds, state_file: Path, model: str | None = None
-    ) -> None:
+    def __init__(self, controls: Controls, gallery: Gallery, state_file: Path, model: str | None = None) -> None:
         self._controls = controls
-        self._backgrounds = backgrounds
+        self._gallery = gallery
+        self._thumbnails = Thumbnails()
         self._state_file = state_file
         self._model = model
         self._changing = threading.Lock()
@@ -80,6 +89,10 @@ class Control:
             "Pause": self._pause,
             "Resume": self._resume,
             "Snapshot": self._snapshot,
+            "Look": self._look,
+            "Backgrounds": self._backgrounds,
+            "Thumbnail": self._thumbnail,
+            "Forget": self._forget,
             "Stop": self._stop,
         }
         self.interface = Interface(INTERFACE, methods)
@@ -103,6 +116,7 @@ class Control:
         *,
         replace: int | None = None,
         name: str | None = None,
+        choice: str | None = None,
         blur: int | None = None,
         color: str | None = None,
         remove: bool | None = None,
@@ -116,14 +130,16 @@ class Control:
         light_wrap: int | None = None,
         model: str | None = None,
     ) -> Reply:
-        edge = _edge(feather=feather, shift=shift, threshold=threshold, smooth=smooth, light_wrap=light_wrap)
-        change = SceneChange(_background(blur, color, remove, keep), _fit(fit), mirror, edge)
-        if replace is not None and change.background is not None:
-            raise _two_backgrounds()
+        edge = asked.edge_of(feather=feather, shift=shift, threshold=threshold, smooth=smooth, light_wrap=light_wrap)
+        plain = asked.background_of(blur, color, remove, keep)
+        if [replace, choice, plain].count(None) < 2:
+            raise asked.two_backgrounds()
         if replace is None and name is not None:
             raise UsageError("a name without a picture", "pass the picture's descriptor as replace")
+        change = SceneChange(plain, asked.fit_of(fit), mirror, edge)
         with self._received(call, replace, name or "") as arrival, self._changing:
-            return self._change(arrival, change, model)
+            scene = self._change(arrival, choice, change, model)
+        return Reply({"scene": scene_to_dict(scene)})
 
     def _received(self, call: Call, index: int | None, name: str) -> AbstractContextManager[Arrival | None]:
         """The picture that came with the call; copied before any lock is held, since a slow disk may be behind it."""
@@ -133,24 +149,51 @@ class Control:
             fd = call.fds.take(index)
         except LookupError as error:
             raise UsageError(f"replace is {index}, but {error}", "send the picture's descriptor along") from None
-        return self._backgrounds.receive(fd, name)
+        return self._gallery.sent.receive(fd, name)
 
-    def _change(self, arrival: Arrival | None, change: SceneChange, model: str | None) -> Reply:
-        """Make it live, then save it, then forget the old background; on an error forget the new one."""
+    def _change(self, arrival: Arrival | None, choice: str | None, change: SceneChange, model: str | None) -> Scene:
+        """Make it live, then save it, then forget the oldest backgrounds; on an error forget the new one."""
+        scene = change.applied_to(self._controls.scene, Picture)  # it names no file: pictures arrive
+        if arrival is not None:
+            return self._show_arrival(arrival, scene, model)
+        if choice is not None:
+            scene = dataclasses.replace(scene, background=self._gallery.background(self._gallery.find(choice)))
         try:
-            scene = change.applied_to(self._controls.scene, Picture)  # it names no file: pictures arrive
-            if arrival is not None:
-                scene = dataclasses.replace(scene, background=self._backgrounds.settle(arrival))
-            self._controls.apply(scene, model)
-            self._model = self._model if model is None else model
-            self._save(scene)
-            return Reply({"scene": scene_to_dict(scene)})
+            self._show(scene, model)
         except InputError as error:
-            if arrival is None:
-                raise
-            raise self._backgrounds.in_clients_words(error, arrival) from error
-        finally:
-            self._backgrounds.prune(self._controls.scene)
+            raise without_path(error, scene.background) from error
+        return scene
+
+    def _show_arrival(self, arrival: Arrival, scene: Scene, model: str | None) -> Scene:
+        sent = self._gallery.sent
+        try:
+            scene = dataclasses.replace(scene, background=sent.settle(arrival))
+            self._show(scene, model)
+        except BaseException as error:
+            sent.withdraw(arrival, self._controls.scene)
+            if isinstance(error, InputError):
+                raise sent.in_clients_words(error, arrival) from error
+            raise
+        return scene
+
+    def _show(self, scene: Scene, model: str | None) -> None:
+        self._controls.apply(scene, model)
+        self._model = self._model if model is None else model
+        if isinstance(scene.background, Picture | Clip):
+            self._gallery.sent.used(scene.background.path)
+        self._save(scene)
+        self._gallery.sent.prune(scene)
+
+    def obey(self, command: Command) -> None:
+        """Do what a viewer asked for by an output's keys. Waits until it is live; raises BgcamError."""
+        with self._changing:
+            match command:
+                case Command.NEXT_BACKGROUND:
+                    self._change(None, self._gallery.after(self._controls.scene).id, SceneChange(), None)
+                case Command.MIRROR:
+                    self._change(None, None, SceneChange(mirror=not self._controls.scene.mirror), None)
+                case Command.QUIT:
+                    pass  # it was that output's own affair
 
     def _save(self, scene: Scene) -> None:
         """A full disk is no reason to take back what is live; but the scene before, maybe the room, must not return."""
@@ -170,75 +213,49 @@ class Control:
         return Reply()
 
     def _snapshot(self) -> Reply:
-        return Reply({"picture": 0}, fds=(_in_memory(self._controls.snapshot()),))
+        return Reply({"picture": 0}, fds=(in_memory(self._controls.snapshot()),))
+
+    def _look(self, call: Call, *, before: bool | None = None) -> Iterator[Reply]:
+        with self._controls.looks.looking(before=before is True) as newest:
+            deadline = time.monotonic() + _PICTURE_S
+            while not call.left(0):
+                if (look := newest(_LEFT_S)) is not None:
+                    yield _sent(look, continues=call.more)
+                    if not call.more:
+                        return
+                    deadline = time.monotonic() + _PICTURE_S
+                elif time.monotonic() > deadline:
+                    raise ControlError(f"no picture has come for {_PICTURE_S:g} s", "`bgcam status` says why")
+        raise ControlError("bgcamd ends")
+
+    def _backgrounds(self) -> Reply:
+        choices, current = self._gallery.choices(), self._gallery.current(self._controls.scene)
+        return Reply({"backgrounds": [choice.as_dict() for choice in choices], "current": current})
+
+    def _thumbnail(self, *, choice: str) -> Reply:
+        shown = self._gallery.background(self._gallery.find(choice))
+        try:
+            return Reply({"picture": 0}, fds=(in_memory(self._thumbnails.of(shown)),))
+        except InputError as error:
+            raise without_path(error, shown) from error
+
+    def _forget(self, *, choice: str) -> Reply:
+        found = self._gallery.find(choice)
+        if not found.recent or not isinstance(found.background, Picture | Clip):
+            raise UsageError(f"{found.name} is not a picture that a client sent", "remove its file from its folder")
+        with self._changing:
+            self._gallery.sent.forget(found.background.path, self._controls.scene)
+        return Reply()
 
     def _stop(self) -> Reply:
         self._controls.stop()
         return Reply()
 
 
-_Plain = Blur | Colour | Remove | Keep
-
-
-def _background(blur: int | None, color: str | None, remove: bool | None, keep: bool | None) -> _Plain | None:
-    """The background that the parameters name, None where they name none."""
-    named: list[_Plain | None] = [
-        None if blur is None else _blur(blur),
-        None if color is None else _colour(color),
-        Remove() if remove else None,
-        Keep() if keep else None,
-    ]
-    chosen = [each for each in named if each is not None]
-    if len(chosen) > 1:
-        raise _two_backgrounds()
-    return chosen[0] if chosen else None
-
-
-def _blur(strength: int) -> Blur:
-    if not 1 <= strength <= 100:
-        raise UsageError(f"blur is {strength}, must be 1..100")
-    return Blur(strength)
-
-
-def _colour(text: str) -> Colour:
-    try:
-        found = colour(text, Path())
-    except ValueError as error:
-        raise UsageError(f"color is {text[:40]!r}, {error}") from None
-    if found is None:
-        raise UsageError("color is empty", "give a colour such as #00b140")
-    return found
-
-
-def _edge(**given: int | None) -> dict[str, int]:
-    """The edge's fields that were given."""
-    asked = {key: value for key, value in given.items() if value is not None}
-    try:
-        check_edge(asked)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    return asked
-
-
-def _two_backgrounds() -> UsageError:
-    return UsageError("two backgrounds at once", "give one of replace, blur, color, remove, keep")
-
-
-def _fit(text: str | None) -> Fit | None:
-    try:
-        return None if text is None else Fit(text)
-    except ValueError:
-        raise UsageError(f"fit is {str(text)[:40]!r}, must be one of {', '.join(Fit)}") from None
-
-
-def _in_memory(content: bytes) -> int:
-    """A descriptor of an anonymous file that holds ``content``, its offset at the start."""
-    fd = os.memfd_create("bgcamd-snapshot", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(fd, "wb", closefd=False) as file:
-            file.write(content)
-        os.lseek(fd, 0, os.SEEK_SET)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+def _sent(look: Look, *, continues: bool) -> Reply:
+    """A picture, and what it was before where that was asked for, on their way."""
+    fds = [in_memory(look.picture)]
+    if look.before is not None:
+        fds.append(in_memory(look.before))
+    told = {"number": look.number, "picture": 0, "before": None if look.before is None else 1}
+    return Reply(told, tuple(fds), continues)

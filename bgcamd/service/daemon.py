@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from typing import TypeVar
 
@@ -14,10 +15,12 @@ from bgcamd import __version__
 from bgcamd.errors import ControlError, DeviceError
 from bgcamd.frame import Frame
 from bgcamd.live.capture import Capture
+from bgcamd.live.looks import Looks
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import Outputs
 from bgcamd.scene import PreparedScene, Scene
 from bgcamd.service.model import Model
+from bgcamd.service.orders import Orders
 from bgcamd.service.state import scene_to_dict
 from bgcamd.service.upkeep import Upkeep
 from bgcamd.video.files.swscale import interleaved
@@ -37,6 +40,10 @@ class Daemon:
     prepare: makes a scene ready for the canvas. Slow, raises InputError.
     open_model: opens a model by name. Slow, raises ModelError or EngineError.
     rescue: opens a model anew, not on the GPU that has failed.
+
+    Attributes
+    ----------
+    orders: does what viewers ask for by keys.
     """
 
     def __init__(
@@ -54,12 +61,18 @@ class Daemon:
         self._model, self._changing = model, threading.Lock()
         self._prepare, self._open_model = prepare, open_model
         self._upkeep = Upkeep(self, rescue)
-        loop.on_device_error = self._upkeep.failed
+        self.orders = Orders()
+        loop.on_device_error, loop.on_command = self._upkeep.failed, self.orders.take
 
     @property
     def scene(self) -> Scene:
         """What viewers see now."""
         return self._loop.scene.scene
+
+    @property
+    def looks(self) -> Looks:
+        """What viewers see, for who looks on."""
+        return self._loop.looks
 
     def apply(self, scene: Scene, model: str | None) -> None:
         """Show ``scene``, by ``model`` if named; returns when viewers have it.
@@ -118,10 +131,12 @@ class Daemon:
         self._in_loop(swap, once_shown=True)
 
     def _in_loop(self, job: Callable[[], T], *, once_shown: bool = False) -> T:
-        """Run ``job`` between two frames. Raises ControlError where the loop stands still: then it never runs."""
+        """Run ``job`` between two frames. Raises ControlError where the loop ends or stands still: it never runs."""
         answer = self._loop.submit(job, once_shown=once_shown)
         try:
             return answer.result(_SWAP_S)
+        except CancelledError:
+            raise ControlError("bgcamd ends, so that nothing was changed") from None
         except TimeoutError:
             if answer.cancel():
                 raise ControlError(
@@ -167,7 +182,7 @@ class Daemon:
 
     def run(self) -> None:
         """Work in the calling thread until ``stop``."""
-        with self._upkeep:
+        with self._upkeep, self.orders:
             self._loop.run()
 
     def stop(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import get_args, get_type_hints
@@ -71,8 +71,8 @@ class Service:
         own = Interface(_SERVICE, {"GetInfo": self._info, "GetInterfaceDescription": self._describe})
         self.interfaces = {each.name: each for each in (own, *interfaces)}
 
-    def answer(self, call: Call) -> Iterator[Reply]:
-        """Yield the replies to ``call``; never raises for what the caller did."""
+    def answer(self, call: Call) -> Generator[Reply, None, None]:
+        """Yield the replies to ``call``; never raises for what the caller did. Close it when the caller leaves."""
         try:
             result = self._method(call.method)(call)
             if isinstance(result, Reply):

@@ -127,10 +127,11 @@ class Server:
     def _answer(self, channel: Channel, message: Message) -> None:
         oneway = message.body.get("oneway") is True
         call = _call(message, more=message.body.get("more") is True and not oneway, channel=channel)
-        for reply in self._service.answer(call):
-            with Descriptors(reply.fds):
-                if not oneway:
-                    channel.send(_body(reply), reply.fds, timeout_s=_SEND_S)
+        with contextlib.closing(self._service.answer(call)) as replies:
+            for reply in replies:
+                with Descriptors(reply.fds):
+                    if not oneway:
+                        channel.send(_body(reply), reply.fds, timeout_s=_SEND_S)
 
 
 def _call(message: Message, *, more: bool, channel: Channel) -> Call:

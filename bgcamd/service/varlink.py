@@ -8,6 +8,7 @@ connection, since a stream says of a descriptor only "with these bytes or the ne
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import select
@@ -25,6 +26,7 @@ MAX_MESSAGE = 1 << 20
 MAX_FDS = 4
 """File descriptors with a message."""
 
+_SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 _CHUNK = 1 << 16
 _ANCILLARY = socket.CMSG_LEN(MAX_FDS * array("i").itemsize)
 
@@ -155,6 +157,20 @@ class Channel:
             raise WireError(f"more than {MAX_FDS} file descriptors with a message")
         self._buffer += data
         return bool(data)
+
+
+def in_memory(content: bytes) -> int:
+    """A descriptor of an anonymous file that holds ``content``, at its start; nobody can change the file any more."""
+    fd = os.memfd_create("bgcamd", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def decode(raw: bytes) -> dict[str, object]:

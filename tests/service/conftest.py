@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from bgcamd.errors import InputError
+from bgcamd.frame import Size
+from bgcamd.live.looks import Looks
 from bgcamd.scene import Clip, Picture, Scene
 from bgcamd.service.backgrounds import Backgrounds
 from bgcamd.service.client import Client
 from bgcamd.service.control import Control
 from bgcamd.service.dispatch import Service
+from bgcamd.service.gallery import Gallery
 from bgcamd.service.listen import listen
 from bgcamd.service.server import Server
 from bgcamd.service.state import scene_to_dict
@@ -30,6 +33,7 @@ class FakeControls:
         self.error: Exception | None = None
         self.done: list[str] = []
         self.stopped = threading.Event()
+        self.looks = Looks(Size(64, 48))
         self._applying = threading.Lock()
 
     @property
@@ -84,20 +88,23 @@ class Daemon:
 
     socket: Path
     state: Path
+    folder: Path
     controls: FakeControls = field(default_factory=FakeControls)
 
     def client(self) -> Client:
         return Client(self.socket)
 
     def backgrounds(self) -> list[str]:
-        return sorted(path.name for path in (self.state / "backgrounds").glob("*"))
+        """The pictures that are kept."""
+        return sorted(path.name for path in (self.state / "backgrounds").glob("*") if path.name != "names.json")
 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """A fake daemon that answers on a socket."""
-    served = Daemon(tmp_path / "s.sock", tmp_path / "state")
-    control = Control(served.controls, Backgrounds(served.state / "backgrounds", kind), served.state / "scene.json")
+    served = Daemon(tmp_path / "s.sock", tmp_path / "state", tmp_path / "mine")
+    gallery = Gallery(Backgrounds(served.state / "backgrounds", kind), (served.folder,), kind)
+    control = Control(served.controls, gallery, served.state / "scene.json")
     with listen(served.socket) as listener, Server(listener, Service([control.interface]), idle_s=5):
         yield served
 

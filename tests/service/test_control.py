@@ -25,6 +25,7 @@ from bgcamd.scene import EDGE_RANGES, Blur, Clip, Colour, Edge, Fit, Keep, Pictu
 from bgcamd.service import backgrounds, faults
 from bgcamd.service.control import Control
 from bgcamd.service.dispatch import Interface, Service, parameters_of
+from bgcamd.service.gallery import Gallery
 from bgcamd.service.state import load
 
 SECRET = "/etc/../home/a/\x1b[2Jreef.JPG"
@@ -123,6 +124,7 @@ def test_other_users_learn_nothing_of_the_pictures(daemon: Any, tmp_path: Path) 
     "parameters",
     [{"blur": 0}, {"blur": 101}, {"color": "reddish"}, {"color": ""}, {"fit": "no"}, {"blur": 5, "keep": True},
      {"feather": -1}, {"shift": 101}, {"threshold": 0}, {"smooth": 2**70}, {"light_wrap": 101},
+     {"choice": "blur", "keep": True}, {"choice": "nope"}, {"choice": ""}, {"replace": 0, "choice": "blur"},
      {"replace": 0, "blur": 5}, {"name": "x"}, {"replace": 0}, {"replace": -1}, {"replace": 2**70}],
 )  # fmt: skip
 def test_values_that_make_no_sense_change_nothing(daemon: Any, parameters: dict[str, Any]) -> None:
@@ -160,13 +162,26 @@ def test_what_a_file_is_its_content_tells(daemon: Any, tmp_path: Path) -> None:
     assert isinstance(daemon.controls.live.background, Clip)
 
 
-def test_the_old_background_is_removed_once_the_new_one_is_live(daemon: Any, picture: Path, tmp_path: Path) -> None:
-    send(daemon, picture)
-    (tmp_path / "snow.png").write_bytes(b"PIC snow")
-    send(daemon, tmp_path / "snow.png")
-    assert [name[16:] for name in daemon.backgrounds()] == [".png"]
-    change(daemon, blur=5)
-    assert daemon.backgrounds() == []
+def test_the_last_twelve_besides_the_one_shown_are_kept(daemon: Any, tmp_path: Path) -> None:
+    for number in range(15):
+        (tmp_path / f"{number}.png").write_bytes(b"PIC %d" % number)
+        send(daemon, tmp_path / f"{number}.png")
+    with daemon.client() as client:
+        offered = client.call("org.bgcam.Backgrounds")[0]["backgrounds"]
+    assert [each["name"] for each in offered if each["recent"]] == [f"{number}.png" for number in range(14, 1, -1)]
+    assert len(daemon.backgrounds()) == 13
+
+
+def test_what_is_kept_has_a_bound_in_bytes_and_the_one_shown_always_stays(
+    daemon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backgrounds, "KEPT_BYTES", 25)
+    for name in ("first", "second", "third", "fourth"):
+        (tmp_path / name).write_bytes(b"PIC 10 bytes"[:4] + name.encode().ljust(6)[:6])
+        send(daemon, tmp_path / name)
+    with daemon.client() as client:
+        offered = client.call("org.bgcam.Backgrounds")[0]["backgrounds"]
+    assert [each["name"] for each in offered if each["recent"]] == ["fourth", "third", "second"]
 
 
 def test_the_same_picture_again_stays(daemon: Any, picture: Path) -> None:
@@ -274,7 +289,8 @@ def test_changes_at_the_same_time_are_made_one_after_the_other(daemon: Any, tmp_
     for thread in threads:
         thread.join()
     assert failed == []
-    assert daemon.backgrounds() == [daemon.controls.live.background.path.name]
+    assert len(daemon.backgrounds()) == 6
+    assert daemon.controls.live.background.path.is_file()
     assert load(daemon.state / "scene.json")[0].scene == daemon.controls.live
 
 
@@ -339,7 +355,8 @@ def test_an_unknown_exception_is_logged_whole_and_the_daemon_lives(
 @pytest.fixture
 def interfaces(daemon: Any, tmp_path: Path) -> dict[str, Interface]:
     kind: Any = None
-    control = Control(daemon.controls, backgrounds.Backgrounds(tmp_path, kind), tmp_path / "scene.json")
+    gallery = Gallery(backgrounds.Backgrounds(tmp_path, kind), (), kind)
+    control = Control(daemon.controls, gallery, tmp_path / "scene.json")
     return Service([control.interface]).interfaces
 
 
