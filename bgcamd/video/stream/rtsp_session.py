@@ -95,7 +95,9 @@ class Session:
         if report is not None:
             poll.register(report, select.POLLIN)
         left_s = self._began_s + patience - time.monotonic()
-        ready = {handle for handle, _ in poll.poll(max(left_s, 0) * 1000)}
+        if left_s <= 0:  # however much of it keeps coming
+            return False
+        ready = {handle for handle, _ in poll.poll(left_s * 1000)}
         if report is not None and report.fileno() in ready:
             with suppress(OSError):  # nobody at its port, which its own end of the connection tells better
                 report.recv(_PIECE)

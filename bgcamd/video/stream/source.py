@@ -104,22 +104,24 @@ class StreamSource:
         self.close()
 
     def _run(self) -> None:
+        began_s = time.monotonic()
         try:
             with self._open() as container:
                 self._receive(container)
         except av.error.FFmpegError as error:
-            self._error = self._told(error)
+            self._error = self._told(error, time.monotonic() - began_s)
         except Exception as error:
             self._error = error
         finally:
             self._settled.set()
             self._mailbox.close()
 
-    def _told(self, error: av.error.FFmpegError) -> SourceError:
+    def _told(self, error: av.error.FFmpegError, lasted_s: float) -> SourceError:
         """What went wrong, without what libav says of the address: there may be a password in it."""
-        if isinstance(error, av.error.ExitError):
-            silent = _SILENT_S if self._settled.is_set() else _OPEN_S
-            return SourceError(f"{self.name}: nothing came for {silent:.0f} s", self._hint)
+        if self._settled.is_set() and isinstance(error, av.error.ExitError):
+            return SourceError(f"{self.name}: nothing came for {_SILENT_S:.0f} s", self._hint)
+        if not self._settled.is_set() and lasted_s >= _OPEN_S:  # libav then calls the answer that is not there invalid
+            return SourceError(f"{self.name}: nothing came within {_OPEN_S:.0f} s", self._hint)
         if isinstance(error, av.error.EOFError):
             return SourceError(f"{self.name}: the stream has ended", "it is opened again")
         if isinstance(error, av.error.HTTPUnauthorizedError):
