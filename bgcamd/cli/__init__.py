@@ -22,6 +22,7 @@ COMMANDS = {
     "process": ("bgcamd.cli.process:process", "Replace the background of a picture, a video, a folder."),
     "devices": ("bgcamd.cli.devices:devices", "List the cameras, real and virtual."),
     "doctor": ("bgcamd.cli.doctor:doctor", "Say what is wrong on this machine, and what cures it."),
+    "report": ("bgcamd.cli.report:report", "Pack what helps to find a fault into one file."),
     "models": ("bgcamd.cli.models:models", "List the models, and fetch them."),
     "bench": ("bgcamd.cli.bench:bench", "Measure the pipeline on this machine."),
     "eval": ("bgcamd.cli.evaluate:evaluate", "Judge mattes, or a model, by true mattes."),

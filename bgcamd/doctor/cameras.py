@@ -39,7 +39,7 @@ def _none(machine: Machine) -> Finding:
     wanted = _wanted(machine)
     if not isinstance(wanted, Auto | Device | Named):
         return ok(check="camera.present", what="no camera is plugged in; the settings name something else")
-    cure = "docker run --device /dev/video0 …" if machine.container else "plug one in"
+    cure = "start the container with --device /dev/video0" if machine.container else "plug one in"
     if isinstance(wanted, Auto):
         means = "bgcamd shows a demo until there is one."
         return note(check="camera.present", what="no camera is plugged in", means=means, cure=cure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,9 +34,9 @@ class Holders:
 def find_holders(processes: Path, nodes: Collection[str]) -> Holders:
     """Look through the open files of all processes in ``processes`` (/proc) for ``nodes``. Raises nothing."""
     found: dict[str, list[Holder]] = {}
-    complete = True
+    complete, own = True, _own(processes)
     for pid in sorted(int(folder.name) for folder in processes.glob("[0-9]*") if folder.name.isdecimal()):
-        if pid == os.getpid() or not nodes:
+        if pid == own or not nodes:
             continue
         try:
             opened = _opened(processes / str(pid) / "fd", nodes)
@@ -68,6 +67,14 @@ def program_name(comm: str, command: Sequence[str]) -> str:
     if words[:1] == ["-m"] and len(words) > 1:
         return words[1]
     return PurePosixPath(words[0]).name if words and words[0] != "-c" else comm
+
+
+def _own(processes: Path) -> int:
+    """This process, which looks and does not hold."""
+    try:
+        return int((processes / "self").readlink().name)
+    except (OSError, ValueError):
+        return 0
 
 
 def _opened(folder: Path, nodes: Collection[str]) -> set[str]:
