@@ -28,17 +28,28 @@ def kept_secret(folder: Path) -> str:
     file = folder / "secret"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileNotFoundError, UnicodeDecodeError):
-            if _SECRET.fullmatch(found := file.read_text("ascii").strip()):
-                return found
-            file.unlink()  # what is damaged is no secret
-        made = new_secret()
-        with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".secret.") as part:  # which only we can read
-            part.write(made + "\n")
-            part.flush()
-            os.link(part.name, file)
-    except FileExistsError:  # another process of ours was faster
-        return kept_secret(folder)
+        return _read(file) or _make(file) or kept_secret(folder)
     except OSError as error:
         raise OutputError(f"can't keep the secret of the addresses in {file}: {reason(error)}") from error
+
+
+def _read(file: Path) -> str:
+    """The secret in a file; "" where there is none, and a damaged one removed."""
+    with suppress(FileNotFoundError):
+        if _SECRET.fullmatch(found := file.read_text("ascii", "replace").strip()):
+            return found
+        file.unlink()
+    return ""
+
+
+def _make(file: Path) -> str:
+    """A new one; "" where another process of ours was faster."""
+    made = new_secret()
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".secret.") as part:  # which only we can read
+        part.write(made + "\n")
+        part.flush()
+        try:
+            os.link(part.name, file)
+        except FileExistsError:
+            return ""
     return made

@@ -8,13 +8,18 @@ import time
 from fractions import Fraction
 from typing import Any
 
+import av
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from bgcamd.frame import Frame, Size
 from bgcamd.video.mailbox import Latest
 from bgcamd.video.pool import Pool
-from bgcamd.video.webrtc.encoder import Encoder
+from bgcamd.video.stream.encoder import TICKS, Coded, Encoder
 from bgcamd.video.webrtc.loop import LoopThread
+from bgcamd.video.webrtc.vp8 import Vp8Encoder
+
+CODECS: dict[str, type[Encoder | Vp8Encoder]] = {"h264": Encoder, "vp8": Vp8Encoder}
+"""What we can send, best first: x264 takes half of libvpx' time, for half the bits."""
 
 _WAITING_MOST = 4  # pictures that wait for one viewer; with more it starts anew from a key frame
 _KEYS_APART_S = 0.3
@@ -37,31 +42,34 @@ class Track(MediaStreamTrack):  # type: ignore[misc]
         self.codec = ""
         self.starved = False
         self._asked = False
-        self._waiting: asyncio.Queue[Any] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Coded] = asyncio.Queue()
 
-    async def recv(self) -> Any:
+    async def recv(self) -> av.Packet[Any]:
         """The next encoded picture, as soon as there is one; asked for from when the viewer is connected."""
         if self.readyState != "live":
             raise MediaStreamError
         if not self._asked:
             self._asked = True
             self.starve()
-        return await self._waiting.get()
+        coded = await self._waiting.get()
+        packet: av.Packet[Any] = av.Packet(coded.data)
+        packet.pts, packet.time_base = coded.ticks, Fraction(1, TICKS)
+        return packet
 
     def starve(self) -> None:
         """Give it nothing until there is a key frame, and ask for one."""
         self.starved = self._asked
 
-    def put(self, packet: Any) -> None:
+    def put(self, coded: Coded) -> None:
         """Give it the next picture of its codec; what it can't use, or is too slow for, is thrown away."""
-        if not self._asked or (self.starved and not packet.is_keyframe):
+        if not self._asked or (self.starved and not coded.key):
             return
         self.starved = False
         if self._waiting.qsize() >= _WAITING_MOST:
             self._waiting = asyncio.Queue()  # nobody waits for one that is full
             self.starve()
             return
-        self._waiting.put_nowait(packet)
+        self._waiting.put_nowait(coded)
 
 
 class Broadcast:
@@ -77,7 +85,7 @@ class Broadcast:
         self._loop, self._size, self._rate = loop, size, rate
         self._pool, self._newest = Pool(), Latest[Frame]()
         self._tracks: frozenset[Track] = frozenset()  # changed in the loop's thread only, as a whole
-        self._encoders: dict[str, Encoder] = {}
+        self._encoders: dict[str, Encoder | Vp8Encoder] = {}
         self._key_at: dict[str, float] = {}
         self._closed = threading.Event()
         self._crash: BaseException | None = None
@@ -124,13 +132,13 @@ class Broadcast:
             del self._encoders[unused]
         for codec in codecs:
             theirs = [track for track in tracks if track.codec == codec]
-            for packet in self._encoder(codec).encode(frame, frame.captured_ns, key=self._key_due(codec, theirs)):
-                for track in theirs:
-                    self._loop.call(track.put, packet)
+            coded = self._encoder(codec).encode(frame, key=self._key_due(codec, theirs))
+            for track in theirs:
+                self._loop.call(track.put, coded)
 
-    def _encoder(self, codec: str) -> Encoder:
+    def _encoder(self, codec: str) -> Encoder | Vp8Encoder:
         if codec not in self._encoders:
-            self._encoders[codec] = Encoder(codec, self._size, self._rate)
+            self._encoders[codec] = CODECS[codec](self._size, self._rate)
         return self._encoders[codec]
 
     def _key_due(self, codec: str, tracks: list[Track]) -> bool:

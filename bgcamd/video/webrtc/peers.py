@@ -43,7 +43,7 @@ class Peers:
     Parameters
     ----------
     role: what they are there for.
-    most: how many may be there at a time.
+    most: how many may be there at a time. full: what one more is told.
     came, left: what is logged about one, as in "watches" and "watches no longer".
 
     Attributes
@@ -51,8 +51,8 @@ class Peers:
     connected: how many there are.
     """
 
-    def __init__(self, role: Role, *, most: int, came: str, left: str) -> None:
-        self._role, self._most, self._came, self._left = role, most, came, left
+    def __init__(self, role: Role, *, most: int, full: str, came: str, left: str) -> None:
+        self._role, self._most, self._full, self._came, self._left = role, most, full, came, left
         self._all: dict[Any, asyncio.Task[None] | None] = {}
         self.connected = 0
 
@@ -63,7 +63,7 @@ class Peers:
         log. Raises FullError, UsageError for an offer that we don't understand, and SinkError.
         """
         if len(self._all) >= self._most:
-            raise FullError(f"{self._most} at a time" if self._most > 1 else "one at a time")
+            raise FullError(self._full)
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE))
         self._all[connection] = None
         try:

@@ -11,8 +11,7 @@ from aiortc import RTCRtpSender
 
 from bgcamd.frame import Frame, PixelFormat, Size
 from bgcamd.video.stream_address import Served
-from bgcamd.video.webrtc.broadcast import Broadcast, Track
-from bgcamd.video.webrtc.encoder import CODECS
+from bgcamd.video.webrtc.broadcast import CODECS, Broadcast, Track
 from bgcamd.video.webrtc.loop import LoopThread
 from bgcamd.video.webrtc.offer import codec_of
 from bgcamd.video.webrtc.pages import offer_routes, page_routes
@@ -54,7 +53,13 @@ class WebRtcSink:
             self._broadcast = Broadcast(loop, size, rate)
             stack.callback(self._broadcast.close)
             viewers = _Viewers(self._broadcast)
-            self._peers = Peers(viewers, most=_VIEWERS, came=f"watches {self.name}", left="watches no longer")
+            self._peers = Peers(
+                viewers,
+                most=_VIEWERS,
+                full=f"{_VIEWERS} browsers watch already",
+                came=f"watches {self.name}",
+                left="watches no longer",
+            )
             stack.callback(lambda: loop.run(self._peers.close(), _CLOSING_S))
             pages = page_routes(address.name, "viewer.html", ("viewer.js",), width=size.width, height=size.height)
             offers = offer_routes(address.name, loop, self._peers)

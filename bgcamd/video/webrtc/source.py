@@ -60,7 +60,13 @@ class WebRtcSource:
         with ExitStack() as stack:
             self._newest = stack.enter_context(Latest[Frame]())
             loop = stack.enter_context(LoopThread("webrtc"))
-            peers = Peers(_Sender(self._take), most=1, came=f"sends to {self.name}", left="sends no longer")
+            peers = Peers(
+                _Sender(self._take),
+                most=1,
+                full="another browser sends its camera already",
+                came=f"sends to {self.name}",
+                left="sends no longer",
+            )
             stack.callback(lambda: loop.run(peers.close(), _CLOSING_S))
             pages = page_routes(address.name, "sender.html", ("sender.js",))
             offers = offer_routes(address.name, loop, peers)

@@ -98,6 +98,8 @@ export class Link {
 
 class Refused extends Error {
   constructor(status, error) {
-    super(status === 404 ? "This address is no longer known to bgcamd." : status === 503 ? `Too many browsers: ${error}.` : `bgcamd refuses: ${error ?? status}.`);
+    if (status === 404) super("This address is no longer known to bgcamd.");
+    else if (status === 503 && error) super(`${error[0].toUpperCase()}${error.slice(1)}.`);
+    else super(`bgcamd refuses: ${error ?? status}.`);
   }
 }
