@@ -84,12 +84,13 @@ def kind(path: Path, name: str) -> Picture | Clip:
 
 @dataclass
 class Daemon:
-    """What the tests need to know of the served fake."""
+    """What the tests need to know of the served fake. folder: the user's, which is not there yet."""
 
     socket: Path
     state: Path
     folder: Path
     controls: FakeControls = field(default_factory=FakeControls)
+    control: Control = field(init=False)
 
     def client(self) -> Client:
         return Client(self.socket)
@@ -104,7 +105,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """A fake daemon that answers on a socket."""
     served = Daemon(tmp_path / "s.sock", tmp_path / "state", tmp_path / "mine")
     gallery = Gallery(Backgrounds(served.state / "backgrounds", kind), (served.folder,), kind)
-    control = Control(served.controls, gallery, served.state / "scene.json")
+    served.control = control = Control(served.controls, gallery, served.state / "scene.json")
     with listen(served.socket) as listener, Server(listener, Service([control.interface]), idle_s=5):
         yield served
 
