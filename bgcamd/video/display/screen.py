@@ -68,7 +68,7 @@ class Screen:
     """
 
     def __init__(self, number: int, size: Size) -> None:
-        self._pygame = _started()
+        self._pygame = _started(number)
         try:
             self._check(number)
             desktop = Size(*self._pygame.display.get_desktop_sizes()[number])
@@ -100,7 +100,7 @@ class Screen:
         self._pygame.display.quit()
 
     def draw(self, frame: Frame, top: str = "", bottom: str = "") -> None:
-        """Show an I420 frame, BT.601, and a line of text above and below. Does not wait for the screen's own rate."""
+        """Show an I420 frame, and a line of text above and below. Does not wait for the screen's own rate."""
         surface = self._window.get_surface()
         window = Size(*surface.get_size())
         place = fitted(frame.size, window)
@@ -173,10 +173,12 @@ class _Labels:
         return box
 
 
-def _started() -> Any:
+def _started(number: int) -> Any:
     """pygame with its video part only: no sound, no joystick. Raises SinkError."""
     if not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")):
-        raise SinkError("display: there is no window system here", "run it in a desktop session, or set DISPLAY")
+        raise SinkError(
+            f"display://{number}: there is no window system here", "run it in a desktop session, or set DISPLAY"
+        )
     for name, value in _HINTS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("SDL_VIDEODRIVER", _DRIVERS)
@@ -187,7 +189,7 @@ def _started() -> Any:
         pygame.display.init()
     except pygame.error as error:
         asked = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        message = f"the window system {asked} can't be reached ({error})"
+        message = f"display://{number}: the window system {asked} can't be reached ({error})"
         raise SinkError(message, "check DISPLAY, and that this user may use it") from error
     if pygame.display.get_driver() == "x11":
         xlib.outlive()

@@ -67,7 +67,7 @@ class DisplaySink:
             raise SinkError(f"{self.name}: the window system does not answer", "check DISPLAY") from error
 
     def write(self, frame: Frame) -> None:
-        """Show one I420 frame, BT.601, in the place of one that is not shown yet. Never waits for the window system.
+        """Show one I420 frame in the place of one that is not shown yet. Never waits for the window system.
 
         Raises SinkError when the window system is gone.
         """
