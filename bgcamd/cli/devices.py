@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import click
 
+from bgcamd.doctor.finding import Level
 from bgcamd.doctor.holders import in_words
 from bgcamd.doctor.machine import Machine
+from bgcamd.doctor.module import check_module
 from bgcamd.doctor.offers import Offer, offer_line, printable, read_offers
 from bgcamd.doctor.traffic import traffic
-from bgcamd.video.v4l2.advice import get_module
 from bgcamd.video.v4l2.devices import Device
 
 _PATIENCE_S = 1.0
@@ -46,10 +47,21 @@ def listing(machine: Machine) -> Iterator[str]:
         yield _heading(device)
         yield f"      {printable(str(traffic(machine, device)))}"
     if not virtual:
-        hidden = any(device.error for device in machine.devices)
-        yield "  none" if hidden else f"  none; {get_module()}"
+        yield from _no_virtual(machine)
     if machine.devices and not machine.holders.complete:
         yield "Programs of other users are not to be seen; sudo bgcam devices sees them."
+
+
+def _no_virtual(machine: Machine) -> Iterator[str]:
+    """Why there is none, and what helps; one that may not be opened may be one."""
+    cured = next((finding for finding in check_module(machine) if finding.level is Level.BROKEN), None)
+    if any(device.error for device in machine.devices):
+        yield "  none"
+    elif cured is None:
+        yield "  none, and bgcam doctor says what to do"
+    else:
+        yield f"  none: {cured.what}"
+        yield f"      → {cured.cure}"
 
 
 def _heading(device: Device) -> str:

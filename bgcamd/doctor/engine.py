@@ -73,7 +73,7 @@ def _running(machine: Machine) -> Finding:
     pace = "" if rate is None else f"; {rate:.1f} frames a second are written"
     return ok(
         check="engine.works",
-        what=f"{daemon.said('model')} runs on {daemon.said('engine')}{speed}{pace}",
+        what=f"{daemon.said('engine')}{speed}{pace}",
         means=_sentence(daemon.said("why")),
         facts=facts,
     )

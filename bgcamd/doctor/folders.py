@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ def check_settings(machine: Machine) -> Iterator[Finding]:
             check="settings.valid",
             what=error.message,
             means=f"The daemon does not start with it. {_sentence(error.hint)}".strip(),
-            cure=f"{'$EDITOR' if os.access(file, os.W_OK) else 'sudoedit'} {file}",
+            cure=f"{'$EDITOR' if os.access(file, os.W_OK) else 'sudoedit'} {shlex.quote(str(file))}",
         )
         return
     if settings.file is None:
@@ -55,7 +56,7 @@ def check_state(machine: Machine) -> Iterator[Finding]:
                 check=f"disk.{name}",
                 what=f"{folder} can't be written to",
                 means="The scene would be forgotten at a restart." if name == "state" else "No model can be fetched.",
-                cure=f"sudo chown -R {_who(machine)} {_nearest(folder)}",
+                cure=_give(folder, _who(machine)),
             )
     free = machine.free_bytes(machine.state)
     facts = {"folder": str(machine.state), "free_bytes": free}
@@ -64,7 +65,13 @@ def check_state(machine: Machine) -> Iterator[Finding]:
     if free < _SCARCE:
         means = "A picture that is sent to the daemon is kept there, and what is compiled for a GPU."
         level = broken if free < _FULL else note
-        yield level(check="disk.free", what=what, means=means, cure=f"df -h {_nearest(machine.state)}", facts=facts)
+        yield level(
+            check="disk.free",
+            what=what,
+            means=means,
+            cure=f"df -h {shlex.quote(str(_nearest(machine.state)))}",
+            facts=facts,
+        )
     else:
         yield ok(check="disk.free", what=what, facts=facts)
     yield from _scene(machine.state / "scene.json")
@@ -77,12 +84,18 @@ def _scene(file: Path) -> Iterator[Finding]:
     _, trouble = load(file)
     if trouble:
         means = "The daemon starts with its usual scene instead, and writes the file anew."
-        yield note(check="disk.scene", what=trouble, means=means, cure=f"rm {file}")
+        yield note(check="disk.scene", what=trouble, means=means, cure=f"rm {shlex.quote(str(file))}")
 
 
 def _nearest(folder: Path) -> Path:
     """The folder, or the first above it that is there."""
     return next(each for each in (folder, *folder.parents) if each.exists() and stat.S_ISDIR(each.stat().st_mode))
+
+
+def _give(folder: Path, name: str) -> str:
+    """The command that lets a user write to a folder of bgcamd's; never to one above it, which is not bgcamd's."""
+    there = shlex.quote(str(folder))
+    return f"sudo chown -R {name} {there}" if folder.is_dir() else f"sudo install -d -o {name} {there}"
 
 
 def _who(machine: Machine) -> str:

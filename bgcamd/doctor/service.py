@@ -88,16 +88,27 @@ def _unheard(machine: Machine, daemon: Contact) -> Finding:
             cure = hint.removeprefix("join its group: ")
             means = who_may(machine, daemon)
             return broken(check="daemon.answers", what=message, means=means, cure=cure, facts=facts)
-    return broken(
-        check="daemon.answers",
-        what=message,
-        means="It hangs. Ended so, it leaves in its log where each of its threads was.",
-        cure=_restart(machine, daemon),
-        facts=facts,
-    )
+    means, cure = _stuck(machine, daemon)
+    return broken(check="daemon.answers", what=message, means=means, cure=cure, facts=facts)
 
 
-def _restart(machine: Machine, daemon: Contact) -> str:
+def _stuck(machine: Machine, daemon: Contact) -> tuple[str, str]:
+    """What it does instead of answering, and what ends that."""
+    pid = daemon.pid or machine.unit["MainPID"]
+    match process_state(machine.text(f"/proc/{pid}/stat") or ""):
+        case "T":
+            return "It was stopped, by Ctrl-Z for one.", f"kill -CONT {pid}"
+        case "D":
+            return "It waits for the kernel, where a device or its driver hangs.", "unplug the camera, or: sudo reboot"
+    return "It hangs. Ended so, it leaves in its log where each of its threads was.", _end(machine, daemon)
+
+
+def process_state(text: str) -> str:
+    """The letter of /proc/PID/stat, "R", "S", "T" …, which comes after the name in brackets; "" where there is none."""
+    return text.rpartition(")")[2].strip()[:1] if ")" in text else ""
+
+
+def _end(machine: Machine, daemon: Contact) -> str:
     if machine.unit.active and daemon.socket == service_socket(machine.name):
         return f"sudo systemctl kill --signal=ABRT {machine.unit.name.removesuffix('.service')}"
     return f"kill -ABRT {daemon.pid}" if daemon.pid else "restart bgcamd"

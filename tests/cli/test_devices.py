@@ -53,6 +53,7 @@ def test_who_has_one_open_is_told(machine: FakeMachine, monkeypatch: pytest.Monk
 
 def test_without_the_module_the_cure_is_told(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     machine.kernel = FakeKernel(FakeCamera(OFFER))
+    machine.unload()
     assert "modprobe v4l2loopback" in listed(machine, monkeypatch)
 
 

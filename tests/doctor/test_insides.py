@@ -81,9 +81,9 @@ class TestModels:
 
 class TestEngine:
     def test_the_daemons_own_word_and_figures_are_told(self, machine: FakeMachine, answering: Answering) -> None:
-        answering(engine="cpu (onnxruntime)", model="selfie", fps=30.0, stages={"infer": {"wall_p50": 2.5}}, why="w")
+        answering(engine="selfie on cpu", model="selfie", fps=30.0, stages={"infer": {"wall_p50": 2.5}}, why="w")
         (finding,) = check_engine(machine, lambda _: pytest.fail("it runs already"))
-        assert finding.what == "selfie runs on cpu (onnxruntime), 2.5 ms a frame; 30.0 frames a second are written"
+        assert finding.what == "selfie on cpu, 2.5 ms a frame; 30.0 frames a second are written"
         assert finding.facts["infer_ms"] == 2.5
 
     def test_without_a_daemon_the_settings_model_is_tried(
@@ -192,7 +192,9 @@ class TestFolders:
     ) -> None:
         monkeypatch.setattr("os.access", lambda path, mode: False)  # which root always may
         finding = found(check_state(machine))["disk.state"]
-        assert (finding.level, finding.cure.split()[:4]) == (Level.BROKEN, ["sudo", "chown", "-R", "ada"])
+        assert (finding.level, finding.cure) == (Level.BROKEN, f"sudo install -d -o ada {machine.state}")
+        machine.state.mkdir(parents=True)
+        assert found(check_state(machine))["disk.state"].cure == f"sudo chown -R ada {machine.state}"
 
     def test_a_damaged_scene_is_told(self, machine: FakeMachine, found: Found) -> None:
         machine.write("/var/lib/state/scene.json", "{")

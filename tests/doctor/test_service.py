@@ -16,7 +16,7 @@ from bgcamd.doctor.contact import Contact, contact
 from bgcamd.doctor.fake import FakeMachine
 from bgcamd.doctor.finding import Finding, Level
 from bgcamd.doctor.machine import Answer
-from bgcamd.doctor.service import check_daemon, check_service, who_may
+from bgcamd.doctor.service import check_daemon, check_service, process_state, who_may
 from bgcamd.doctor.units import Unit, parse_unit
 from bgcamd.errors import ControlError
 from bgcamd.paths import service_socket
@@ -79,6 +79,12 @@ class TestDaemon:
         assert finding.level is Level.BROKEN
         assert finding.cure == f"kill -ABRT {finding.facts['pid']}"
         assert "did not answer" in finding.what
+
+    def test_one_that_was_stopped_goes_on(self, machine: FakeMachine, mute: Path) -> None:
+        machine.socket = mute
+        machine.write(f"/proc/{machine.daemon.pid}/stat", f"{machine.daemon.pid} (a) b) T 1 1 1")
+        (finding,) = check_daemon(machine)
+        assert finding.cure == f"kill -CONT {machine.daemon.pid}"
 
     def test_a_service_that_hangs_is_ended_by_systemd(self, machine: FakeMachine) -> None:
         unit_is(machine, LoadState="loaded", ActiveState="active")
@@ -177,6 +183,11 @@ class TestService:
         unit_is(machine, LoadState="not-found")
         (finding,) = check_service(machine)
         assert finding.level is Level.OK
+
+
+@given(st.text())
+def test_any_text_has_a_state_of_one_letter_at_most(text: str) -> None:
+    assert len(process_state(text)) <= 1
 
 
 @given(st.text())
