@@ -65,5 +65,5 @@ def main(instance: str | None) -> None:
     """Replace the background of your webcam, and of pictures and videos.
 
     The live picture is made by the daemon, bgcamd; set, status and the other commands that talk to it find it by
-    its socket. process, models, bench and eval work without it.
+    its socket. process, devices, doctor, report, models, bench and eval work without it.
     """
