@@ -44,7 +44,8 @@ class LiveLoop:
     pipeline, scene: what to show; changed by jobs, which run between two frames.
     demand: whether anybody watches; else the camera is off and a card is written now and then.
     looks: is shown what viewers see.
-    draw_card: title and lines to a frame in the outputs' format, valid until the next call.
+    draw_card: title and lines to a frame in the outputs' format, valid until the next call; one call at a time.
+    stalled_s: after so long within one frame viewers see a card.
 
     Attributes
     ----------
@@ -63,6 +64,7 @@ class LiveLoop:
         demand: Demand,
         looks: Looks,
         draw_card: Callable[[str, tuple[str, ...]], Frame],
+        stalled_s: float = STALLED_S,
     ) -> None:
         self._capture, self._mailbox, self._outputs = capture, mailbox, outputs
         self.pipeline, self.scene = pipeline, scene
@@ -71,7 +73,7 @@ class LiveLoop:
         self._after_write: list[Callable[[], None]] = []
         self._stopping, self._over = False, False
         self._air = threading.Lock()  # one writes at a time: the loop, or whoever stands in for it
-        self._working = Stopwatch()
+        self._working = Stopwatch(stalled_s)
         self.paused, self._idle, self._live = False, True, False
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
@@ -233,7 +235,7 @@ class LiveLoop:
     def _put(self, frame: Frame, *, live: bool = False) -> None:
         self.shown = frame
         self._outputs.write(frame)
-        self._looks.shown(frame, live=live)
+        self.looks.shown(frame, live=live)
 
     def _stand_in(self) -> None:
         """Show the card while a frame takes so long that viewers would think that we hang; in another thread."""

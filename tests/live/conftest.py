@@ -30,6 +30,7 @@ from bgcamd.video.mailbox import Latest
 
 SIZE = Size(64, 48)
 PLATE = Plate(SIZE, PixelFormat.I420, BT601)
+STALLED_S = 0.2
 PERSON, GREEN = 235, 112
 """Y of a frame that is all person (white, as the fake network knows it), and of the background."""
 
@@ -118,6 +119,7 @@ class Live:
             scene=PreparedScene(Scene(Colour()), Still(PLATE.solid((0, 177, 64)))),
             demand=self.demand,
             looks=self.looks,
+            stalled_s=STALLED_S,
             draw_card=Cards(PLATE).frame,
         )
         self.raised: BaseException | None = None

@@ -120,3 +120,26 @@ def test_what_is_wrong_with_a_camera_is_said_until_it_is_live(live: Any) -> None
     live.camera.missing = False
     live.screen.wait_for(live.is_person, after=len(live.screen.seen))
     assert live.capture.state.why == ""
+
+
+def test_a_network_that_hangs_gives_way_to_a_card_until_it_answers(live: Any) -> None:
+    live.screen.wait_for(live.is_person)
+    live.engine.fault = Fault.STALL
+    live.screen.wait_for(live.is_card)
+    assert live.loop.state == "hidden"
+    assert "does not answer" in str(live.loop.fault)
+    live.engine.fault = None
+    live.engine.unstall.set()
+    live.screen.wait_for(live.is_person, after=len(live.screen.seen))
+    assert live.loop.fault is None
+
+
+def test_a_card_is_on_air_at_once_though_the_network_hangs_and_its_late_answer_is_not_shown(live: Any) -> None:
+    live.screen.wait_for(live.is_person)
+    live.engine.fault = Fault.STALL
+    live.loop.pause()
+    seen = len(live.screen.seen)
+    assert live.is_card(live.screen.seen[-1])
+    live.engine.unstall.set()
+    live.screen.wait_for(live.is_card, after=seen + 3)
+    assert all(map(live.is_card, live.screen.seen[seen:]))
