@@ -240,11 +240,8 @@ class LiveLoop:
     def _stand_in(self) -> None:
         """Show the card while a frame takes so long that viewers would think that we hang; in another thread."""
         with self._air:
-            if self._working.seconds >= STALLED_S:  # else it is done by now
-                if self.fault is None:
-                    self._hide(
-                        EngineError(f"the network has not answered for {STALLED_S:.0f} s", "bgcamd restarts soon")
-                    )
+            if self._working.stalled:  # else it is done by now
+                self._hide(EngineError("the network does not answer", "if it stays so, restart bgcamd"))
                 self._put(self._card())
 
     def _answer(self) -> None:
