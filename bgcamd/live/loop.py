@@ -182,7 +182,8 @@ class LiveLoop:
             return False
         captured = raw.captured_ns
         try:
-            done = self.pipeline.run(raw, self.scene, before=self.looks.before)
+            with self._working:
+                done = self.pipeline.run(raw, self.scene, before=self.looks.before)
         except SourceError:  # one damaged frame; the last picture stays for a moment
             self.pipeline.stats.dropped += 1
             return False
