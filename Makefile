@@ -8,6 +8,7 @@
 # make gpu-test, make gpu-bench   the GPU way on this machine's GPU; tests/gpu/run does it from a bare checkout
 # make install, make uninstall   for all of this machine, as a service: as root; PREFIX=/opt/bgcamd
 # make deb     the same as a Debian package, in dist/
+# make lock    requirements-dev.lock anew: the newest of all that the tests need; make audit: is any of it known bad
 # make clean   remove .venv and what was built (fetched models stay in ~/.cache/bgcamd)
 
 ARGS ?=
@@ -15,12 +16,13 @@ BIN := .venv/bin
 FETCHED := selfie
 FETCHED_FOR_TESTS := $(FETCHED) rvm u2netp
 PROGRAMS := chromium ffmpeg gstreamer1.0-plugins-base gstreamer1.0-tools imagemagick xdotool xvfb
+LOCK := requirements-dev.lock
 BENCHES := stages against_peer memory daemon mattes
 GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo '[rtx]')
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup run test e2e programs guest check bench gpu-test gpu-bench install uninstall deb clean
+.PHONY: setup run test e2e programs guest check bench gpu-test gpu-bench install uninstall deb lock audit clean
 
 setup: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED)
@@ -69,20 +71,33 @@ uninstall:
 deb:
 	@packaging/deb
 
+# What `make test` installs, to the byte; `make run` and packages keep to the ranges in pyproject.toml.
+lock:
+	@$(PYTHON) -m venv .venv-tools && .venv-tools/bin/pip install --quiet --disable-pip-version-check --upgrade uv
+	@.venv-tools/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --upgrade --generate-hashes \
+		--no-emit-index-url --no-annotate --no-header --output-file $(LOCK) pyproject.toml
+	@git --no-pager diff --stat -- $(LOCK)
+
+# Where the advisories can't be had it fails and says "could not be audited": what was not looked up is not good.
+audit:
+	@$(PYTHON) -m venv .venv-tools && .venv-tools/bin/pip install --quiet --disable-pip-version-check pip-audit
+	@.venv-tools/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off --requirement $(LOCK)
+
 clean:
-	rm -rf .venv .venv-peer build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peer .venv-tools build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Done again when the dependencies may have changed; pip leaves what is there alone.
-PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --editable
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 
 $(BIN)/.installed: pyproject.toml | $(BIN)/pip
 	@echo "Installing bgcamd and what it needs into .venv (once, a minute or two) …"
-	@$(PIP_INSTALL) '.$(GPU)'
+	@$(PIP_INSTALL) --editable '.$(GPU)'
 	@touch $@
 
-$(BIN)/.developing: pyproject.toml | $(BIN)/pip
+$(BIN)/.developing: pyproject.toml $(LOCK) | $(BIN)/pip
 	@echo "Installing bgcamd and what its tests need into .venv (once, two minutes or three) …"
-	@$(PIP_INSTALL) '.[dev]'
+	@$(PIP_INSTALL) --require-hashes --requirement $(LOCK)
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(BIN)/.installed
 
 $(BIN)/pip:
