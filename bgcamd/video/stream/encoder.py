@@ -27,7 +27,7 @@ _BITS_PER_PIXEL = 0.12
 _LEAST_BITS = 500_000
 _LIMITED_TAG = 1
 _BT601_TAGS = (6, 6, 6)  # matrix, primaries and transfer (ITU-T H.273, tables 2 to 4)
-_JUMP_NS = 1_000_000_000
+_JUMP_NS = 250_000_000
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,16 @@ class _Clock:
 
     def __init__(self) -> None:
         self._behind_ns: int | None = None
+        self._captured_ns = -1
         self._last = 0
 
     def ticks(self, captured_ns: int, now_ns: int) -> int:
-        """The time for a picture; a source whose time starts anew (a clip) is followed."""
-        if self._behind_ns is None or abs(now_ns - captured_ns - self._behind_ns) > _JUMP_NS:
+        """The time for a picture. One that is shown again is of now; a source whose time jumps (a clip) is followed."""
+        again, self._captured_ns = captured_ns <= self._captured_ns, captured_ns
+        if self._behind_ns is None or (not again and abs(now_ns - captured_ns - self._behind_ns) > _JUMP_NS):
             self._behind_ns = now_ns - captured_ns
-        self._last = max((captured_ns + self._behind_ns) * TICKS // 1_000_000_000, self._last + 1)
+        moment_ns = now_ns if again else captured_ns + self._behind_ns
+        self._last = max(moment_ns * TICKS // 1_000_000_000, self._last + 1)
         return self._last
 
 

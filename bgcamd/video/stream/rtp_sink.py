@@ -85,6 +85,11 @@ class RtpSink:
                 (rtcp if is_rtcp(packet) else rtp).send(packet)
 
 
+def description_file(address: Rtp) -> Path:
+    """Where the session description is while a sink sends to ``address``."""
+    return user_socket().parent / f"rtp-{re.sub('[^A-Za-z0-9.-]', '_', address.host)}-{address.port}.sdp"
+
+
 def _connected(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
@@ -100,8 +105,8 @@ def _connected(host: str, port: int) -> socket.socket:
 @contextmanager
 def _kept(address: Rtp, text: str) -> Iterator[Path]:
     """Keep a file with a session description in the runtime folder. Raises OutputError."""
-    folder = user_socket().parent
-    path = folder / f"rtp-{re.sub('[^A-Za-z0-9.-]', '_', address.host)}-{address.port}.sdp"
+    path = description_file(address)
+    folder = path.parent
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

@@ -130,6 +130,12 @@ def test_a_clip_that_starts_anew_does_not_stop_the_time() -> None:
     assert clock.ticks(0, 100_040_000_000) - before == 3600
 
 
+def test_a_picture_that_is_shown_again_and_again_is_of_the_time_when_it_is_shown() -> None:
+    clock = _Clock()
+    ticks = [clock.ticks(7_000_000, 5_000_000_000 + number * 100_000_000) for number in range(5)]
+    assert [later - earlier for earlier, later in itertools.pairwise(ticks)] == [9000] * 4
+
+
 class TestEncoding:
     def test_the_newest_frame_wins_and_the_writer_never_waits(self) -> None:
         go, begun, seen = threading.Event(), threading.Event(), []
