@@ -94,7 +94,7 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.control, socket))
         choices = _choices(settings, instance)
-        air = stack.enter_context(_on_air(settings.camera, choices))
+        air = stack.enter_context(_on_air(settings.camera, choices, socket))
         saved = _saved(state, settings)
         scene = change.applied_to(saved.scene, background_of)
         networks = Networks(settings.model.engine, settings.model.threads, air.plate.size, settings.model.quality)
@@ -103,7 +103,9 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
         daemon = stack.enter_context(_assembled(settings, air, networks, model, scene, strangers=listener.anyone))
         sent = Backgrounds(state / "backgrounds", background_of)
         gallery = Gallery(sent, _folders(settings, instance), background_of)
-        control = Control(daemon, gallery, state / "scene.json", chosen)
+        control = Control(daemon, gallery, state / "scene.json", chosen, paused=saved.paused)
+        if saved.paused:
+            daemon.pause()  # who paused, and was restarted, is not to be seen either
         daemon.orders.obey = control.obey
         stack.enter_context(Server(listener, Service([control.interface])))
         _stop_on_signals(daemon)
@@ -205,7 +207,7 @@ class _Air:
 
 
 @contextmanager
-def _on_air(settings: CameraSettings, choices: Choices) -> Iterator[_Air]:
+def _on_air(settings: CameraSettings, choices: Choices, socket: Path) -> Iterator[_Air]:
     """The outputs, with a first card: who watched before a restart waits no longer than need be."""
     camera = Camera(choices.camera, settings.size, settings.fps)
     natural, rate = camera.look()
@@ -213,7 +215,7 @@ def _on_air(settings: CameraSettings, choices: Choices) -> Iterator[_Air]:
     size = fit_to(settings.size, natural)
     plate = Plate(size, PixelFormat.I420, BT601)
     cards = Cards(plate)
-    with Outputs([output_plan(address, size, rate) for address in choices.outputs]) as outputs:
+    with Outputs([output_plan(address, size, rate, socket) for address in choices.outputs]) as outputs:
         outputs.write(cards.frame(STARTING))
         yield _Air(camera, plate, cards, outputs)
 

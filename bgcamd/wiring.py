@@ -13,6 +13,8 @@ from bgcamd.errors import BgcamError, OutputError, SinkError, SourceError
 from bgcamd.frame import Size
 from bgcamd.live.beside import Beside
 from bgcamd.live.outputs import OutputPlan
+from bgcamd.paths import state_folder
+from bgcamd.preview.sink import PreviewSink
 from bgcamd.protocols import Sink, Source
 from bgcamd.streams import open_camera, open_output
 from bgcamd.video.address import (
@@ -35,13 +37,13 @@ from bgcamd.video.files.paths import Kind, classify, open_reader, output_kind
 from bgcamd.video.files.sequence_writer import sequence_writer
 from bgcamd.video.null import NullSink
 from bgcamd.video.player import Player
-from bgcamd.video.preview.sink import PreviewSink
 from bgcamd.video.v4l2 import devices
 from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.loopback import LoopbackSink
 from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
 from bgcamd.video.v4l2.memory import Registrar
 from bgcamd.video.v4l2.modes import HD
+from bgcamd.web.secret import kept_secret
 
 _log = logging.getLogger(__name__)
 
@@ -183,9 +185,17 @@ def check_output(output: OutputAddress) -> None:
         check_clip_target(output.path, alpha=False, overwrite=False)
 
 
-def output_plan(output: OutputAddress, size: Size, rate: Fraction) -> OutputPlan:
-    """Say how an output is opened."""
+def output_plan(output: OutputAddress, size: Size, rate: Fraction, socket: Path | None = None) -> OutputPlan:
+    """Say how an output is opened. socket: the daemon's, for a page; None where there is no daemon."""
+    if isinstance(output, Preview):
+        return OutputPlan(str(output), _page(output.port, socket))
     return OutputPlan(str(output), _output_opener(output, size, rate))
+
+
+def _page(port: int, socket: Path | None) -> Callable[[], Sink]:
+    if socket is None:
+        raise TypeError("only a daemon has a page")
+    return lambda: PreviewSink(socket, port=port, secret=kept_secret(state_folder()))
 
 
 def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callable[[], Sink]:
@@ -196,12 +206,10 @@ def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callabl
             return lambda: LoopbackSink(str(path), size=size, fps=float(rate))
         case File(path):
             return lambda: Beside(_recording(path, size, rate))
-        case Preview(port):
-            return lambda: PreviewSink(size=size, port=port)
         case Null():
             return NullSink
-        case Auto():
-            raise TypeError("auto has to be chosen first")
+        case Auto() | Preview():
+            raise TypeError(f"{output} is none that stands for itself")
         case other:
             return lambda: open_output(other, size, rate)
 

@@ -32,7 +32,8 @@ _STOP_S = 10.0
 Command = Callable[..., Any]
 
 
-def _socket_option(command: Command) -> Command:
+def socket_option(command: Command) -> Command:
+    """Add --socket to a command."""
     return click.option(
         "--socket",
         type=click.Path(path_type=Path),
@@ -41,7 +42,7 @@ def _socket_option(command: Command) -> Command:
     )(command)
 
 
-def _found(socket: Path | None) -> Path:
+def found_socket(socket: Path | None) -> Path:
     """The socket that --socket, or the program's --instance, means."""
     return find_socket(socket, click.get_current_context().find_root().params.get("instance"))
 
@@ -49,7 +50,7 @@ def _found(socket: Path | None) -> Path:
 @click.command("set", context_settings={"allow_extra_args": True})
 @scene_options()
 @click.option("--model", metavar="NAME", help="Use this network: a name of `bgcam models`, or a manifest's path.")
-@_socket_option
+@socket_option
 def set_(change: SceneChange, model: str | None, socket: Path | None) -> None:
     """Change what viewers see, all at once; what is not named stays.
 
@@ -64,7 +65,7 @@ def set_(change: SceneChange, model: str | None, socket: Path | None) -> None:
             parameters |= {"replace": 0, "name": change.background.name}
         if not parameters:
             raise UsageError("nothing to change", "see `bgcam set --help`")
-        client = stack.enter_context(Client(_found(socket)))
+        client = stack.enter_context(Client(found_socket(socket)))
         reply, extra = client.call("org.bgcam.Set", parameters, fds, timeout_s=_SET_S)
         extra.close()
     click.echo(f"live: {scene_line(reply.get('scene'))}" + (f"; model {model}" if model else ""))
@@ -72,7 +73,7 @@ def set_(change: SceneChange, model: str | None, socket: Path | None) -> None:
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it for machines.")
-@_socket_option
+@socket_option
 def status(as_json: bool, socket: Path | None) -> None:
     """Show what the daemon is doing, with what, and how fast."""
     found = _ask("org.bgcam.GetStatus", socket).get("status")
@@ -82,11 +83,11 @@ def status(as_json: bool, socket: Path | None) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option("--interval", type=click.FloatRange(0.05, 60), default=1.0, show_default=True, metavar="SECONDS")
-@_socket_option
+@socket_option
 def watch(as_json: bool, interval: float, socket: Path | None) -> None:
     """Show what ``status`` shows, live, until Ctrl-C; one line a time where the output is no terminal."""
     screen = Screen()
-    with Client(_found(socket)) as client, contextlib.suppress(KeyboardInterrupt):
+    with Client(found_socket(socket)) as client, contextlib.suppress(KeyboardInterrupt):
         asked = {"interval_ms": round(interval * 1000)}
         for reply in client.stream("org.bgcam.Monitor", asked, timeout_s=interval + 5):
             found = _mapping(reply.get("status"))
@@ -100,15 +101,46 @@ def watch(as_json: bool, interval: float, socket: Path | None) -> None:
 
 
 @click.command()
-@_socket_option
-def pause(socket: Path | None) -> None:
-    """Turn the camera off; viewers see a card."""
-    _ask("org.bgcam.Pause", socket)
+@click.option("--text", metavar="TEXT", help="What the card says; \\n begins a new line.")
+@click.option("--picture", type=click.Path(path_type=Path), metavar="FILE", help="Show this picture instead of a card.")
+@click.option("--freeze", is_flag=True, help="Let what viewers see now stand still.")
+@socket_option
+def pause(text: str | None, picture: Path | None, freeze: bool, socket: Path | None) -> None:
+    """Turn the camera off; viewers see a card.
+
+    It lasts until `bgcam resume`, also over a restart of the daemon.
+    """
+    parameters: dict[str, object] = {}
+    if [text is not None, picture is not None, freeze].count(True) > 1:
+        raise UsageError("--text, --picture and --freeze can't be shown at once", "name one")
+    if text is not None:
+        parameters["text"] = text.replace("\\n", "\n")
+    if freeze:
+        parameters["freeze"] = True
+    with contextlib.ExitStack() as stack:
+        fds = []
+        if picture is not None:
+            fds.append(stack.enter_context(_opened(picture)))
+            parameters |= {"picture": 0, "name": picture.name}
+        client = stack.enter_context(Client(found_socket(socket)))
+        _, extra = client.call("org.bgcam.Pause", parameters, fds, timeout_s=_SET_S)
+        extra.close()
     click.echo("paused: the camera is off")
 
 
 @click.command()
-@_socket_option
+@socket_option
+def panic(socket: Path | None) -> None:
+    """Take the camera off the air at once: viewers see a card.
+
+    Returns when they do, whatever the daemon is busy with. Bind it to a key. As `bgcam pause`, without a choice.
+    """
+    _ask("org.bgcam.Pause", socket)
+    click.echo("the card is on air; bgcam resume shows the camera again")
+
+
+@click.command()
+@socket_option
 def resume(socket: Path | None) -> None:
     """Turn the camera on again."""
     _ask("org.bgcam.Resume", socket)
@@ -118,13 +150,13 @@ def resume(socket: Path | None) -> None:
 @click.command()
 @click.argument("output", type=click.Path(path_type=Path), metavar="OUT.png")
 @click.option("--overwrite", is_flag=True, help="Replace OUT.png if it is there.")
-@_socket_option
+@socket_option
 def snapshot(output: Path, overwrite: bool, socket: Path | None) -> None:
     """Save the picture that viewers see now, as a PNG."""
     if output.suffix.lower() != ".png":
         raise UsageError(f"a snapshot is a PNG, {output} is named otherwise", f"name it {output.with_suffix('.png')}")
     check_target(output, overwrite=overwrite)
-    with Client(_found(socket)) as client:
+    with Client(found_socket(socket)) as client:
         reply, fds = client.call("org.bgcam.Snapshot")
         with fds, os.fdopen(_sent(fds, reply.get("picture")), "rb") as picture:
             picture.seek(0)
@@ -134,17 +166,17 @@ def snapshot(output: Path, overwrite: bool, socket: Path | None) -> None:
 
 
 @click.command()
-@_socket_option
+@socket_option
 def stop(socket: Path | None) -> None:
     """End the daemon; returns when it has ended."""
-    with Client(_found(socket)) as client:
+    with Client(found_socket(socket)) as client:
         client.call("org.bgcam.Stop")
         ended = client.wait_ended(_STOP_S)
     click.echo("bgcamd has stopped" if ended else "bgcamd is stopping")
 
 
 def _ask(method: str, socket: Path | None) -> dict[str, object]:
-    with Client(_found(socket)) as client:
+    with Client(found_socket(socket)) as client:
         reply, fds = client.call(method)
         fds.close()
         return reply
