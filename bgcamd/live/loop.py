@@ -68,13 +68,14 @@ class LiveLoop:
     ) -> None:
         self._capture, self._mailbox, self._outputs = capture, mailbox, outputs
         self.pipeline, self.scene = pipeline, scene
-        self._demand, self.looks, self._draw_card = demand, looks, draw_card
+        self._demand, self.looks, self.draw_card = demand, looks, draw_card
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._after_write: list[Callable[[], None]] = []
         self._stopping, self._over = False, False
         self._air = threading.Lock()  # one writes at a time: the loop, or whoever stands in for it
         self._working = Stopwatch(stalled_s)
         self.paused, self._idle, self._live = False, True, False
+        self._paused_card: Callable[[], Frame] | None = None
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
         self.shown: Frame | None = None  # what viewers see now, valid between two frames
@@ -130,14 +131,21 @@ class LiveLoop:
         """End ``run`` after the frame in hand."""
         self._stopping = True
 
-    def pause(self) -> None:
-        """Show the card now, from the calling thread, whatever the loop is doing; then the camera goes off.
+    def pause(self, card: Callable[[], Frame] | None = None, *, freeze: bool = False) -> None:
+        """Show a card now, from the calling thread, whatever the loop is doing, and turn the camera off.
 
-        Once this returns no picture of the camera goes out until ``paused`` is False again.
+        Once this returns no new picture of the camera goes out until ``paused`` is False again.
+
+        card: gives what is shown instead of the usual one. freeze: what viewers see stays, if it is a live picture.
         """
-        self.paused = True
         with self._air:
+            self.paused, shown = True, self.shown
+            if freeze and self._live and shown is not None:
+                still = _copy(shown)
+                card = lambda: still  # noqa: E731 - a name of its own would say no more
+            self._paused_card = card
             self._put(self._card())
+        self._capture.want(False)
 
     def run(self) -> None:
         """Work until ``stop``."""
@@ -254,12 +262,17 @@ class LiveLoop:
     def _card(self) -> Frame:
         camera = self._capture.state
         if self.paused:
-            return self._draw_card("Camera paused", ("bgcam resume shows the picture again.",))
+            own = self._paused_card
+            return own() if own else self.draw_card("Camera paused", ("bgcam resume shows the picture again.",))
         if self._idle:
-            return self._draw_card("Camera off", ("It comes on when an app shows this picture.",))
+            return self.draw_card("Camera off", ("It comes on when an app shows this picture.",))
         if self.fault is not None:
             lines = ("The background can't be removed right now.", "bgcam status says why.")
-            return self._draw_card("Picture hidden", lines)
+            return self.draw_card("Picture hidden", lines)
         if camera.why:
-            return self._draw_card("No camera", (camera.why, camera.hint))
-        return self._draw_card(STARTING, ())
+            return self.draw_card("No camera", (camera.why, camera.hint))
+        return self.draw_card(STARTING, ())
+
+
+def _copy(frame: Frame) -> Frame:
+    return Frame(tuple(plane.copy() for plane in frame.planes), frame.format, frame.size, color=frame.color)

@@ -28,6 +28,8 @@ from bgcamd.settings import SceneChange
 INTERFACE = "org.bgcam"
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 50, 60_000
 _PICTURE_S, _LEFT_S = 5.0, 0.5  # how long a picture may take to come, and how soon one who left is noticed
+MAX_TEXT = 200
+"""Characters on a card that a client writes."""
 _log = logging.getLogger(__name__)
 
 
@@ -51,8 +53,8 @@ class Controls(Protocol):
         Raises BgcamError; what was live before then stays.
         """
 
-    def pause(self) -> None:
-        """Turn the camera off."""
+    def pause(self, text: str = "", picture: Path | None = None, *, freeze: bool = False) -> None:
+        """Turn the camera off, and show a card, ``picture`` or what is shown now; return when it is on air."""
 
     def resume(self) -> None:
         """Turn the camera on again."""
@@ -73,15 +75,18 @@ class Control:
     gallery: the backgrounds that can be chosen, and where clients' pictures are kept.
     state_file: where the scene is saved after every change.
     model: the model's name as it was loaded from ``state_file``, saved again until a client names another.
+    paused: whether nobody is to be shown, saved too.
     """
 
-    def __init__(self, controls: Controls, gallery: Gallery, state_file: Path, model: str | None = None) -> None:
+    def __init__(
+        self, controls: Controls, gallery: Gallery, state_file: Path, model: str | None = None, *, paused: bool = False
+    ) -> None:
         self._controls = controls
         self._gallery = gallery
         self._thumbnails = Thumbnails()
         self._state_file = state_file
-        self._model = model
-        self._changing = threading.Lock()
+        self._model, self._paused = model, paused
+        self._changing, self._saving = threading.Lock(), threading.Lock()
         methods: dict[str, Method] = {
             "GetStatus": self._get_status,
             "Monitor": self._monitor,
@@ -141,14 +146,16 @@ class Control:
             scene = self._change(arrival, choice, change, model)
         return Reply({"scene": scene_to_dict(scene)})
 
-    def _received(self, call: Call, index: int | None, name: str) -> AbstractContextManager[Arrival | None]:
+    def _received(
+        self, call: Call, index: int | None, name: str, parameter: str = "replace"
+    ) -> AbstractContextManager[Arrival | None]:
         """The picture that came with the call; copied before any lock is held, since a slow disk may be behind it."""
         if index is None:
             return nullcontext()
         try:
             fd = call.fds.take(index)
         except LookupError as error:
-            raise UsageError(f"replace is {index}, but {error}", "send the picture's descriptor along") from None
+            raise UsageError(f"{parameter} is {index}, but {error}", "send the picture's descriptor along") from None
         return self._gallery.sent.receive(fd, name)
 
     def _change(self, arrival: Arrival | None, choice: str | None, change: SceneChange, model: str | None) -> Scene:
@@ -197,20 +204,46 @@ class Control:
 
     def _save(self, scene: Scene) -> None:
         """A full disk is no reason to take back what is live; but the scene before, maybe the room, must not return."""
-        try:
-            save(self._state_file, Saved(scene, self._model))
-        except OutputError as error:
-            _log.warning("the scene is live, but will not outlive a restart: %s", error)
-            with contextlib.suppress(OSError):
-                self._state_file.unlink()
+        with self._saving:
+            try:
+                save(self._state_file, Saved(scene, self._model, self._paused))
+            except OutputError as error:
+                _log.warning("what is live will not outlive a restart: %s", error)
+                with contextlib.suppress(OSError):
+                    self._state_file.unlink()
 
-    def _pause(self) -> Reply:
-        self._controls.pause()
+    def _pause(
+        self,
+        call: Call,
+        *,
+        text: str | None = None,
+        picture: int | None = None,
+        name: str | None = None,
+        freeze: bool | None = None,
+    ) -> Reply:
+        """Not held up by a change that is being made: whoever pauses is in a hurry."""
+        if [bool(text), picture is not None, freeze is True].count(True) > 1:
+            raise UsageError("two cards at once", "give one of text, picture, freeze")
+        if text and len(text) > MAX_TEXT:
+            raise UsageError(f"the text is longer than {MAX_TEXT} characters")
+        with self._received(call, picture, name or "", "picture") as arrival:
+            try:
+                self._controls.pause(text or "", arrival.part if arrival else None, freeze=freeze is True)
+            except InputError as error:
+                if arrival is None:
+                    raise
+                raise InputError(f"{arrival.name} can't be shown: it is no picture", error.hint) from error
+        self._set_paused(True)
         return Reply()
 
     def _resume(self) -> Reply:
         self._controls.resume()
+        self._set_paused(False)
         return Reply()
+
+    def _set_paused(self, paused: bool) -> None:
+        self._paused = paused
+        self._save(self._controls.scene)
 
     def _snapshot(self) -> Reply:
         return Reply({"picture": 0}, fds=(in_memory(self._controls.snapshot()),))

@@ -7,18 +7,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TypeVar
 
 import cv2
 
 from bgcamd import __version__
 from bgcamd.errors import ControlError, DeviceError
-from bgcamd.frame import Frame
+from bgcamd.frame import BT601, Frame, PixelFormat
 from bgcamd.live.capture import Capture
 from bgcamd.live.looks import Looks
 from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import Outputs
-from bgcamd.scene import PreparedScene, Scene
+from bgcamd.scene import Picture, PreparedScene, Scene
 from bgcamd.service.model import Model
 from bgcamd.service.orders import Orders
 from bgcamd.service.state import scene_to_dict
@@ -145,19 +146,37 @@ class Daemon:
                 ) from None
             return answer.result()  # it has run, and is only still to be shown
 
-    def pause(self) -> None:
-        """Close the camera and show a card, until ``resume``; returns when viewers have it."""
-        self._set_paused(True)
+    def pause(self, text: str = "", picture: Path | None = None, *, freeze: bool = False) -> None:
+        """Close the camera and show a card, until ``resume``; returns when viewers have it, whatever else hangs.
+
+        text: on the card, the first line large. picture: shown instead. freeze: what viewers see stays. Raises
+        InputError where ``picture`` is none; then nothing changes.
+        """
+        self._loop.pause(self._pause_card(text, picture), freeze=freeze)
+
+    def _pause_card(self, text: str, picture: Path | None) -> Callable[[], Frame] | None:
+        if picture is not None:
+            prepared = self._prepare(Scene(Picture(picture)))
+            shown = self._as_frame(prepared)
+            return lambda: shown
+        if text:
+            title, *lines = text.split("\n")
+            return lambda: self._loop.draw_card(title, tuple(lines))
+        return None
+
+    def _as_frame(self, prepared: PreparedScene) -> Frame:
+        if prepared.backdrop is None:
+            raise TypeError("a picture has a backdrop")
+        canvas = self._model.pipeline.canvas
+        return Frame(prepared.backdrop.planes_at(0), PixelFormat.I420, canvas.size, color=BT601)
 
     def resume(self) -> None:
         """Show the camera again."""
-        self._set_paused(False)
 
-    def _set_paused(self, paused: bool) -> None:
         def switch() -> None:
-            self._loop.paused = paused
+            self._loop.paused = False
 
-        self._in_loop(switch, once_shown=paused)
+        self._in_loop(switch)
 
     def snapshot(self) -> bytes:
         """The picture that viewers see now, or would see if there were any, as a PNG file."""

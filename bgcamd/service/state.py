@@ -36,10 +36,11 @@ _PLAIN: dict[str, type[Keep] | type[Remove] | type[Alpha]] = {"keep": Keep, "rem
 
 @dataclass(frozen=True)
 class Saved:
-    """What is kept. model: the network's name, None for the settings' one."""
+    """What is kept. model: the network's name, None for the settings' one. paused: nobody is to be shown."""
 
     scene: Scene = field(default_factory=Scene)
     model: str | None = None
+    paused: bool = False
 
 
 def save(file: Path, saved: Saved) -> None:
@@ -51,7 +52,8 @@ def save(file: Path, saved: Saved) -> None:
     scene = scene_to_dict(saved.scene)
     if isinstance(saved.scene.background, Picture | Clip):
         scene["path"] = str(saved.scene.background.path)
-    text = json.dumps({"version": _VERSION, "scene": scene, "model": saved.model}, indent=2)
+    kept = {"version": _VERSION, "scene": scene, "model": saved.model, "paused": saved.paused}
+    text = json.dumps(kept, indent=2)
     with replacing(file, overwrite=True) as part, telling(file):
         part.write_text(text + "\n", encoding="utf-8")
 
@@ -104,7 +106,10 @@ def _parse(raw: bytes) -> Saved:
     model = data.get("model")
     if model is not None and not isinstance(model, str):
         raise ValueError("model is no name")
-    return Saved(_scene_from_dict(_typed(data, "scene", dict)), model)
+    paused = data.get("paused", False)
+    if not isinstance(paused, bool):
+        raise ValueError("paused is neither true nor false")
+    return Saved(_scene_from_dict(_typed(data, "scene", dict)), model, paused)
 
 
 def _scene_from_dict(data: Mapping[str, object]) -> Scene:

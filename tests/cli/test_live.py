@@ -62,7 +62,7 @@ class Rote:
                 "GetStatus": lambda: Reply({"status": STATUS}),
                 "Monitor": self.monitor,
                 "Set": self.set,
-                "Pause": lambda: self.note("Pause"),
+                "Pause": self.pause,
                 "Resume": lambda: self.note("Resume"),
                 "Snapshot": self.snapshot,
                 "Stop": lambda: self.note("Stop"),
@@ -74,6 +74,15 @@ class Rote:
         if name == "Stop":
             self.stopped.set()
         return Reply()
+
+    def pause(
+        self, call: Call, *, text: str | None = None, picture: int | None = None, name: str | None = None,
+        freeze: bool | None = None,
+    ) -> Reply:  # fmt: skip
+        if picture is not None:
+            with os.fdopen(call.fds.take(picture), "rb") as file:
+                self.sent = file.read()
+        return self.note("Pause", text=text, name=name, freeze=freeze)
 
     def monitor(self, call: Call, *, interval_ms: int | None = None) -> Iterator[Reply]:
         for _ in range(self.monitored - 1):
@@ -338,6 +347,25 @@ def test_pause_and_resume_reach_the_daemon(rote: Rote) -> None:
     assert "camera is off" in bgcam("pause").output
     assert "camera is on" in bgcam("resume").output
     assert [name for name, _ in rote.calls] == ["Pause", "Resume"]
+
+
+def test_a_pause_may_have_a_text_a_picture_or_what_is_shown_now(rote: Rote, tmp_path: Path) -> None:
+    (tmp_path / "back.jpg").write_bytes(b"a picture")
+    bgcam("pause", "--text", "Back at ten\\nor so")
+    bgcam("pause", "--picture", tmp_path / "back.jpg")
+    bgcam("pause", "--freeze")
+    assert [given for _, given in rote.calls] == [
+        {"text": "Back at ten\nor so"},
+        {"name": "back.jpg"},
+        {"freeze": True},
+    ]
+    assert rote.sent == b"a picture"
+    assert bgcam("pause", "--freeze", "--text", "x").exit_code == 64
+
+
+def test_panic_is_one_call_without_a_choice(rote: Rote) -> None:
+    assert "on air" in bgcam("panic").output
+    assert rote.calls == [("Pause", {})]
 
 
 def test_stop_returns_when_the_daemon_has_ended(tmp_path: Path) -> None:

@@ -137,6 +137,13 @@ class Live:
     def is_background(luma: int) -> bool:
         return abs(luma - GREEN) < 4
 
+    def capture_off(self) -> None:
+        """Wait until the camera is closed."""
+        deadline = time.monotonic() + 10
+        while self.camera.closed < self.camera.opened:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
     def run(self) -> None:
         try:
             self.loop.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from bgcamd.service import daemon as daemon_module
 from bgcamd.service.daemon import Daemon
 from bgcamd.service.model import Model
 
+PERSON = 235  # the luma of a frame that is all person
 WHITE = Scene(Colour((255, 255, 255)))
 
 
@@ -112,3 +114,46 @@ def test_where_the_loop_stands_still_the_change_is_taken_back_for_good(
     live.engine.unstall.set()
     live.screen.wait_for(live.is_person, after=len(live.screen.seen))
     assert desk.daemon.scene is before
+
+
+def test_a_pause_is_on_air_when_it_returns_though_the_network_hangs(live: Any) -> None:
+    desk = Desk(live)
+    live.screen.wait_for(live.is_person)
+    live.engine.fault = Fault.STALL
+    desk.daemon.pause("Back at ten\nor so")
+    seen = len(live.screen.seen)
+    assert live.is_card(live.screen.seen[-1])
+    assert desk.daemon.status()["state"] == "paused"
+    live.engine.fault = None
+    live.engine.unstall.set()
+    live.screen.wait_for(live.is_card, after=seen + 2)
+    assert not any(map(live.is_person, live.screen.seen[seen:]))
+    desk.daemon.resume()
+    live.screen.wait_for(live.is_person, after=seen)
+
+
+def test_a_pause_with_a_picture_shows_it(live: Any) -> None:
+    desk = Desk(live)
+    desk.daemon.pause(picture=Path("any"))  # this desk prepares white for whatever is asked
+    live.screen.wait_for(live.is_person)
+    live.capture_off()
+
+
+def test_a_frozen_picture_stays_while_the_camera_is_off(live: Any) -> None:
+    desk = Desk(live)
+    live.camera.luma = 16  # nobody there: the background's green
+    live.screen.wait_for(live.is_background)
+    desk.daemon.pause(freeze=True)
+    live.capture_off()
+    live.camera.luma = PERSON
+    seen = len(live.screen.seen)
+    live.screen.wait_for(live.is_background, after=seen + 2)
+    assert all(map(live.is_background, live.screen.seen[seen:]))
+
+
+def test_there_is_nothing_to_freeze_on_a_card(live: Any) -> None:
+    desk = Desk(live)
+    live.camera.missing = True
+    live.screen.wait_for(live.is_card)
+    desk.daemon.pause(freeze=True)
+    assert live.is_card(live.screen.seen[-1])

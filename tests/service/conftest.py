@@ -53,9 +53,11 @@ class FakeControls:
         finally:
             self._applying.release()
 
-    def pause(self) -> None:
+    def pause(self, text: str = "", picture: Path | None = None, *, freeze: bool = False) -> None:
         self._fail()
-        self.done.append("pause")
+        if picture is not None:
+            text = f"picture {picture.read_bytes()!r}"
+        self.done.append(" ".join(filter(None, ["pause", text, "freeze" if freeze else ""])))
 
     def resume(self) -> None:
         self.done.append("resume")

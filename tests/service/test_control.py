@@ -303,6 +303,40 @@ def test_pause_resume_and_stop_reach_the_daemon(daemon: Any) -> None:
     assert daemon.controls.stopped.is_set()
 
 
+def test_a_pause_shows_a_text_a_picture_or_what_was_shown(daemon: Any, tmp_path: Path) -> None:
+    (tmp_path / "back.png").write_bytes(b"a picture")
+    with daemon.client() as client, (tmp_path / "back.png").open("rb") as picture:
+        client.call("org.bgcam.Pause", {"text": "Back at ten"})
+        client.call("org.bgcam.Pause", {"picture": 0, "name": "back.png"}, [picture.fileno()])
+        client.call("org.bgcam.Pause", {"freeze": True})
+    assert daemon.controls.done == ["pause Back at ten", "pause picture b'a picture'", "pause freeze"]
+    assert daemon.backgrounds() == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"text": "x", "freeze": True}, "two cards"),
+        ({"text": "x" * 201}, "longer than 200"),
+        ({"picture": 0}, "picture is 0, but"),
+    ],
+)
+def test_a_pause_that_makes_no_sense_changes_nothing(daemon: Any, parameters: dict[str, object], said: str) -> None:
+    with daemon.client() as client, pytest.raises(UsageError, match=said):
+        client.call("org.bgcam.Pause", parameters)
+    assert daemon.controls.done == []
+
+
+def test_a_pause_outlives_a_restart_until_it_is_resumed(daemon: Any) -> None:
+    with daemon.client() as client:
+        client.call("org.bgcam.Pause")
+        assert load(daemon.state / "scene.json")[0].paused
+        client.call("org.bgcam.Set", {"blur": 30})
+        assert load(daemon.state / "scene.json")[0].paused
+        client.call("org.bgcam.Resume")
+    assert not load(daemon.state / "scene.json")[0].paused
+
+
 def test_a_snapshot_comes_as_a_descriptor(
     daemon: Any, open_fds: Callable[[], int], wait_for: Callable[[Callable[[], bool]], bool]
 ) -> None:
