@@ -25,11 +25,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from bgcamd.errors import BgcamError, SinkError
 from bgcamd.web.answers import Request, Route, Stream, as_json
+from bgcamd.web.budget import Budget
 
 _CONNECTIONS = 16
 _STALLED_S = 5.0  # how long a client may be silent within a request or take nothing of an answer
 _ASKING_S = 10.0  # how long a request without a body may take to arrive
 _BYTES_PER_S = 1 << 17  # how slowly a body may come at the least
+_BODIES = 128 << 20  # bytes, of all that are in the works at once
 _SEND_BUFFER = 1 << 18  # a picture or two: a slow client then skips pictures instead of seeing old ones
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
@@ -63,6 +65,7 @@ class WebServer(ThreadingHTTPServer):
     ) -> None:
         self.secret = secret
         self.routes = {"GET": gets, "HEAD": gets, "POST": posts or {}}
+        self.bodies = Budget(_BODIES)
         self.closing = threading.Event()
         self._host = ipaddress.ip_address(host)
         self._connections: set[Any] = set()
@@ -201,15 +204,23 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._deadline.cancel()
             self._deadline = self._cut_after(_ASKING_S + int(length) / _BYTES_PER_S)
-            body = self.rfile.read(int(length))
-            self._deadline.cancel()
-            if len(body) == int(length):
-                self._answer(route, body)
+            with self.server.bodies.part(int(length)) as there_is_room:
+                if there_is_room:
+                    self._take(route, int(length))
+                else:
+                    self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Others send much at the moment")
+
+    def _take(self, route: Route, length: int) -> None:
+        body = self.rfile.read(length)
+        self._deadline.cancel()
+        if len(body) == length:
+            self._answer(route, body)
 
     def _refuse(self, status: HTTPStatus, why: str | None = None) -> None:
         """Answer an error, and throw away what still comes: who is cut off while sending never reads the answer."""
         self.send_error(status, explain=why)
-        self.connection.shutdown(socket.SHUT_WR)
+        with suppress(OSError):  # it has hung up already
+            self.connection.shutdown(socket.SHUT_WR)
         while self.rfile.read1(_SEND_BUFFER):  # until it is tired of it, or its time is up
             pass
 

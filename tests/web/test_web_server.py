@@ -223,6 +223,19 @@ def test_a_body_that_ends_early_is_not_acted_upon(server: WebServer) -> None:
         assert client.recv(100) == b""
 
 
+def test_bodies_have_a_bound_together_and_the_room_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bgcamd.web.server._BODIES", 1500)
+    head = f"POST /{SECRET}/echo HTTP/1.0\r\nHost: 127.0.0.1:%d\r\nContent-Length: 1000\r\n\r\n"
+    with made() as server:
+        with connected(server) as slow:
+            slow.sendall((head % server.server_port).encode())
+            while posted(server, "echo", b"x" * 1000)[0] != 503:
+                pass
+            assert posted(server, "echo", b"x" * 400)[0] == 200
+        while posted(server, "echo", b"x" * 1000)[0] != 200:
+            pass
+
+
 def test_an_error_of_ours_is_told_with_its_hint(server: WebServer) -> None:
     code, answer = posted(server, "fail", b"{}")
     assert (code, json.loads(answer)) == (409, {"error": "that is wrong", "hint": "do it right"})
