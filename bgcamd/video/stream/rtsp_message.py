@@ -155,7 +155,8 @@ def _headers(lines: list[str]) -> dict[str, str]:
     headers: dict[str, str] = {}
     for line in lines:
         match = _HEADER.fullmatch(line)
-        if match is None or match[1].lower() in headers:
+        if match is None:
             raise MessageError(400)
-        headers[match[1].lower()] = match[2]
+        name, value = match[1].lower(), match[2]
+        headers[name] = f"{headers[name]},{value}" if name in headers else value  # RFC 2068, 4.2
     return headers

@@ -114,6 +114,12 @@ def test_what_is_no_request_of_rtsp_is_refused(text: bytes, status: int) -> None
     assert caught.value.status == status
 
 
+def test_a_header_that_comes_twice_is_a_list() -> None:
+    (request,) = read(b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: a\r\nuser-agent: b\r\n\r\n")
+    assert isinstance(request, Request)
+    assert request.headers["user-agent"] == "a,b"
+
+
 def test_an_answer_has_the_requests_number_and_its_bodys_length() -> None:
     assert answer(200, 7, {"Session": "a"}, "é") == (
         b"RTSP/1.0 200 OK\r\nCSeq: 7\r\nServer: bgcamd\r\nSession: a\r\nContent-Length: 2\r\n\r\n\xc3\xa9"
