@@ -51,7 +51,7 @@ def _argus(number: int, size: Size, fps: Fraction) -> Program | None:
         return None
     source = ["nvarguscamerasrc", f"sensor-id={number}"]
     kept = ["!", f"video/x-raw(memory:NVMM),{_caps(size, fps)}", "!", "nvvidconv"]
-    return _gstreamer([*source, *kept], size, fps)
+    return _gstreamer([*source, *kept], f"video/x-raw,format=I420,{_caps(size, fps)}", size)
 
 
 def _rpicam(number: int, size: Size, fps: Fraction) -> Program | None:
@@ -68,13 +68,15 @@ def _libcamera(number: int, size: Size, fps: Fraction) -> Program | None:
         return None
     source = ["libcamerasrc", *([f"camera-name={_camera_name(number)}"] if number else [])]
     newest = ["queue", "leaky=downstream", "max-size-buffers=1"]
-    return _gstreamer([*source, "!", f"video/x-raw,{_caps(size, fps)}", "!", *newest, "!", "videoconvert"], size, fps)
+    start = [*source, "!", f"video/x-raw,{_caps(size, fps)}", "!", *newest, "!", "videoconvert"]
+    # HD is BT.709 to GStreamer, where nothing else is said; videoconvert changes the colours, too.
+    return _gstreamer(start, f"video/x-raw,format=I420,{_caps(size, fps)},colorimetry=bt601", size)
 
 
-def _gstreamer(start: list[str], size: Size, fps: Fraction) -> Program:
+def _gstreamer(start: list[str], caps: str, size: Size) -> Program:
     """Pictures go by a pipe of their own: nvarguscamerasrc talks on the standard output."""
-    end = ["!", f"video/x-raw,format=I420,{_caps(size, fps)}", "!", "fdsink", f"fd={PIPE}", "sync=false"]
-    return Program(["gst-launch-1.0", "--quiet", *start, *end], size, BT601)
+    pipeline = [*start, "!", caps, "!", "fdsink", f"fd={PIPE}", "sync=false"]
+    return Program(["gst-launch-1.0", "--quiet", *pipeline], size, BT601)
 
 
 def _caps(size: Size, fps: Fraction) -> str:
