@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+import pytest
 
 from bgcamd.frame import Frame, PixelFormat, Size
-from bgcamd.live.capture import Capture
+from bgcamd.live import capture as capture_module
+from bgcamd.live.capture import Capture, CaptureState
 from bgcamd.video.mailbox import Latest
 
 MS = 1_000_000
@@ -81,3 +84,37 @@ def test_the_camera_is_not_even_opened_before_it_is_wanted() -> None:
         capture.want(True)
         while not mailbox.times:
             time.sleep(0.01)
+
+
+class Page(Clip):
+    """A source that somebody else has to begin."""
+
+    awaited = ("no browser sends", "open the page")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given, self.opened = 60, 0
+
+    def __enter__(self) -> Self:
+        self.opened += 1
+        return self
+
+
+def test_a_source_that_somebody_else_begins_is_waited_for_and_not_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_module, "_READ_S", 0.01)
+    monkeypatch.setattr(capture_module, "_HUNG_S", 0.05)
+    page, mailbox = Page(), Kept()
+    with mailbox, Capture(lambda: page, mailbox) as capture:
+        capture.want(True)
+        until(lambda: capture.state == CaptureState("waiting", "clip", why="no browser sends", hint="open the page"))
+        page.given = 0
+        until(lambda: capture.state.state == "live")
+        assert capture.state.why == ""
+        until(lambda: capture.state.state == "waiting")
+    assert page.opened == 1
+    assert len(mailbox.times) == 60
+
+
+def until(true: Callable[[], bool]) -> None:
+    while not true():
+        time.sleep(0.001)

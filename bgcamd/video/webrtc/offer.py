@@ -12,6 +12,14 @@ LONGEST_OFFER = 1 << 16
 
 _LINE = re.compile(r"[a-z]=[\x20-\x7e]{0,1024}")
 _MOST_LINES = 512
+_NEEDED = (
+    re.compile(r"a=mid:[!-~]{1,32}"),
+    re.compile(r"a=ice-ufrag:[A-Za-z0-9+/]{4,256}"),
+    re.compile(r"a=ice-pwd:[A-Za-z0-9+/]{22,256}"),
+    re.compile(r"a=fingerprint:sha-(256|384|512) ([0-9A-F]{2}:){31,63}[0-9A-F]{2}", re.IGNORECASE),
+    re.compile(r"a=setup:actpass"),
+    re.compile(r"a=rtcp-mux"),
+)
 _LEFT_OUT = ("a=candidate:", "a=end-of-candidates")
 _USED_CODEC = re.compile(
     r"^m=video [0-9]+ [A-Z/]+ ([0-9]+)[ \r].*?^a=rtpmap:\1 ([A-Za-z0-9]+)/", re.MULTILINE | re.DOTALL
@@ -35,6 +43,8 @@ def offer_of(request: Request) -> str:
     media = [line for line in lines if line.startswith("m=")]
     if len(media) != 1 or not media[0].startswith("m=video "):
         raise UsageError("the offer is not for one video")
+    if not all(any(needed.fullmatch(line) for line in lines) for needed in _NEEDED):
+        raise UsageError("the offer lacks what makes a connection safe")
     return "\r\n".join(line for line in lines if not line.startswith(_LEFT_OUT)) + "\r\n"
 
 
