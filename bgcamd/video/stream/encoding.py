@@ -54,6 +54,7 @@ class Encoding:
         self._ending.set()
         self._mailbox.close()
         self._thread.join()
+        del self._encoder  # its memory must not wait for a collection: ``hand_on`` mostly belongs to who has us
 
     def put(self, frame: Frame) -> None:
         """Copy a frame, to be encoded unless a newer one comes first. Raises what an earlier one's encoding raised."""

@@ -95,6 +95,7 @@ class OverTcp:
         self.header = f"RTP/AVP/TCP;unicast;interleaved={pair[0]}-{pair[1]};ssrc={ssrc:08X}"
 
     def send(self, packets: Sequence[bytes]) -> None:
+        """Send them, or wait until there is room; raises TimeoutError for a client that takes nothing."""
         self._wire.send(b"".join(interleaved(self._pair[is_rtcp(packet)], packet) for packet in packets))
 
     def close(self) -> None:
@@ -120,11 +121,13 @@ class OverUdp:
         )
 
     def send(self, packets: Sequence[bytes]) -> None:
+        """Send them; never waits, never raises."""
         for packet in packets:
             with suppress(OSError):
                 self._sockets[is_rtcp(packet)].send(packet)
 
     def close(self) -> None:
+        """Close both sockets."""
         for made in self._sockets:
             made.close()
 

@@ -184,7 +184,7 @@ class TestConversation:
     def test_it_ends_when_the_client_says_so(self, sink: RtspSink, client: Client) -> None:
         client.set_up()
         client.ask("PLAY")
-        assert sink.watched
+        until(lambda: sink.watched)
         assert status(client.ask("TEARDOWN")) == 200
         assert client.is_cut()
         until(lambda: not sink.watched)
@@ -192,6 +192,7 @@ class TestConversation:
     def test_it_ends_when_the_client_goes_without_a_word(self, sink: RtspSink, client: Client) -> None:
         client.set_up()
         client.ask("PLAY")
+        until(lambda: sink.watched)
         client.close()
         until(lambda: not sink.watched)
 
@@ -305,7 +306,7 @@ class TestSink:
         assert not sink.watched
         assert sink._encoding._mailbox.get(0) is None
         client.ask("PLAY")
-        assert sink.watched
+        until(lambda: sink.watched)
 
     def test_a_viewer_that_takes_nothing_holds_up_neither_the_loop_nor_the_others(self, sink: RtspSink) -> None:
         with clients(sink, 2) as (stuck, other):
