@@ -1,6 +1,7 @@
 # make run     set up what is missing, then start bgcamd        make run ARGS="--camera demo:"
 # make test    set up, fetch the models that the tests use, and test
 # make check   ruff and mypy                                     make bench   how fast it is here (10 minutes)
+# make soak    2,000,000 frames and all that can happen meanwhile (20 minutes): what is left of it
 # make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
 # make e2e     programs, then guest:
 # make programs  with real programs on this machine: ffmpeg, a headless browser, a window on a screen of its own
@@ -22,7 +23,7 @@ GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo '[rtx]')
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup run test e2e programs guest check bench gpu-test gpu-bench install uninstall deb lock audit clean
+.PHONY: setup run test e2e programs guest check bench soak gpu-test gpu-bench install uninstall deb lock audit clean
 
 setup: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED)
@@ -54,6 +55,9 @@ check: $(BIN)/.developing
 bench: setup
 	@$(BIN)/bgcam bench $(ARGS)
 	@for bench in $(BENCHES); do $(BIN)/python tests/bench/$$bench.py || exit; done
+
+soak: $(BIN)/.installed
+	@$(BIN)/python tests/bench/soak.py $(ARGS)
 
 gpu-test: $(BIN)/.developing
 	@$(BIN)/python tests/gpu/run probe test

@@ -84,14 +84,14 @@ class FakeCamera(FakeDevice):
         timestamp_ns: int | None = None,
         clock: int = vd.BUF_FLAG_TIMESTAMP_MONOTONIC,
     ) -> bool:
-        """Fill the next buffer, as the hardware would; False, and the frame is lost, when there is none.
+        """Fill the next buffer, as the hardware would; False, and the frame is lost, when there is none, or no camera.
 
         timestamp_ns, clock: when it was taken, by which clock (V4L2_BUF_FLAG_TIMESTAMP_…); now if not given.
         """
         with self._lock:
             sequence, self._sequence = self._sequence, self._sequence + 1
             flags = clock | (vd.BUF_FLAG_ERROR if error else 0)
-            if not self.streaming or not self.buffers.fill(data, sequence, flags, timestamp_ns):
+            if self.gone or not self.streaming or not self.buffers.fill(data, sequence, flags, timestamp_ns):
                 return False
             self._wake()
             return True

@@ -1,0 +1,127 @@
+"""A long life in a short time: 2,000,000 frames and everything that can happen meanwhile; what the process holds after.
+
+python tests/bench/soak.py [--frames N] [--rest SECONDS] [--seed N]
+
+The daemon is the real one, put together by ``__main__.run`` and reached through its socket, on a fake kernel whose
+camera has the next frame as soon as one is written, and with fake networks (see ``soak_house``). Meanwhile clients
+change the scene in every way, look on, leave in the middle of a word and send garbage, plugs are pulled, networks fail
+and are swapped (``soak_visitors``). Ten times all that is sent away, and counted what the process holds. It ends with 1
+where that has grown since the first time.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import click
+from measuring import held, resident_mb, show
+from soak_house import House
+from soak_visitors import Hand, Looker, User, visited
+
+SLACK_OBJECTS = 2000
+"""So many Python objects may be more than after the first tenth; of descriptors and threads, none."""
+_PARTS = 10
+
+
+class Complaints(logging.Handler):
+    """Every traceback that the daemon logged, but for those of the crashes that were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        if record.exc_info and "told to crash" not in str(record.exc_info[1]):
+            self.found.append(logging.Formatter().format(record))
+
+
+class Record:
+    """What the process held at each tenth."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, float, int, int, int]] = []
+
+    def take(self, frames: int) -> None:
+        """One more; what only waits for the garbage collector is no leak."""
+        gc.collect()
+        fds, threads = held()
+        self.rows.append((frames, resident_mb(), fds, threads, len(gc.get_objects())))
+
+    def grown(self, slack_mb: float) -> list[str]:
+        """What has grown beyond its slack since the first."""
+        _, mb, fds, threads, objects = self.rows[0]
+        allowed = {"RSS": mb + slack_mb, "descriptors": fds, "threads": threads, "objects": objects + SLACK_OBJECTS}
+        most = {name: max(row[column] for row in self.rows) for column, name in enumerate(allowed, 1)}
+        return [
+            f"{name}: {most[name]:.0f}, at most {limit:.0f}" for name, limit in allowed.items() if most[name] > limit
+        ]
+
+
+@click.command()
+@click.option("--frames", default=2_000_000, show_default=True)
+@click.option(
+    "--rest",
+    "rest_s",
+    default=0.2,
+    show_default=True,
+    help="Seconds between two deeds of a client; of hands five times as long.",
+)
+@click.option("--slack", "slack_mb", default=8.0, show_default=True, help="MB that it may grow after the first tenth.")
+@click.option("--seed", default=1, show_default=True)
+def main(frames: int, rest_s: float, slack_mb: float, seed: int) -> None:
+    """Run them, and print what the process holds by tenths of the run."""
+    complaints, record, failures = Complaints(), Record(), []
+    logging.basicConfig(level=logging.WARNING, handlers=[complaints])
+    for name in [name for name in os.environ if name.startswith(("XDG_", "BGCAMD_"))]:
+        del os.environ[name]
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HOME"] = folder
+        house = House(Path(folder))
+        visitors = [User(house, rest_s, seed), Looker(house, rest_s, seed + 1), Hand(house, 5 * rest_s, seed + 2)]
+
+        def live() -> None:
+            try:
+                house.until_seen()
+                for part in range(1, _PARTS + 1):
+                    visited(visitors, lambda goal=part * frames // _PARTS: house.frames >= goal)
+                    house.calm()
+                    record.take(house.frames)
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                house.stop()
+
+        driver = threading.Thread(target=live, name="driver")
+        driver.start()
+        house.run()
+        driver.join()
+        left = house.kernel.descriptors
+    table = [(f"{frames:,}", f"{mb:.1f}", fds, threads, objects) for frames, mb, fds, threads, objects in record.rows]
+    show(
+        f"what the process holds, of {time.monotonic() - began:.0f} s",
+        ("frames", "RSS MB", "fds", "threads", "Python objects"),
+        table,
+    )
+    click.echo(
+        f"\n{sum(visitor.done for visitor in visitors)} deeds: "
+        + ", ".join(f"{type(each).__name__} {each.done}" for each in visitors)
+    )
+    if failures:
+        raise failures[0]
+    wrong = [*record.grown(slack_mb), *complaints.found, *([f"{left} descriptors of devices left"] if left else [])]
+    for line in wrong:
+        click.echo(line, err=True)
+    sys.exit(bool(wrong))
+
+
+if __name__ == "__main__":
+    main()
