@@ -31,13 +31,11 @@ def check_stream(address: object) -> None:
         raise UsageError(f"{address} needs the package {package}", f"pip install 'bgcamd[{extra}]'")
 
 
-def seen_at(address: object) -> str:
-    """Where a person finds the other end of this address, in a line; "" where there is nothing to find."""
+def given_at(address: object) -> str:
+    """Where a person gives this camera its picture, in a line; "" where nobody has to."""
     match address:
         case Served("webrtc", host, port, name):
             return f"open http://{bracketed(host)}:{port}/{_secret()}/{name} in a browser"
-        case Served("rtsp", host, port, name):
-            return f"ffplay rtsp://{bracketed(host)}:{port}/{_secret()}/{name}"
         case _:
             return ""
 

@@ -11,7 +11,7 @@ import click
 from bgcamd import __version__
 from bgcamd.paths import DEFAULT_INSTANCE, named_socket, service_socket, user_socket
 from bgcamd.service.daemon import Daemon
-from bgcamd.streams import seen_at
+from bgcamd.streams import given_at
 from bgcamd.video.stream_address import Rtsp
 from bgcamd.wiring import Choices
 
@@ -21,12 +21,10 @@ def announce(daemon: Daemon, choices: Choices, socket: Path, instance: str) -> N
     bgcam = _bgcam(socket, instance)
     camera = choices.camera
     rows = [("camera", camera.shown if isinstance(camera, Rtsp) else str(camera))]
-    if place := seen_at(camera):
+    if place := given_at(camera):
         rows.append(("send it", place))
     rows += [("output", daemon.output), ("model", daemon.engine)]
-    seen = [f"open {daemon.page} in a browser"] if daemon.page else []
-    seen += [place for output in choices.outputs if (place := seen_at(output)) and place not in seen]
-    rows += [("see it", place) for place in seen or [f"{bgcam} preview"]]
+    rows += [("see it", place) for place in daemon.places or [f"{bgcam} preview"]]
     rows += [
         ("change it", f"{bgcam} set --replace=PICTURE (or --blur, --color green, --keep …)"),
         ("ask it", f"{bgcam} status"),

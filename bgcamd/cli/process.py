@@ -22,7 +22,7 @@ from bgcamd.process.job import Job
 from bgcamd.process.outputs import parse_targets
 from bgcamd.scene import Remove, Scene
 from bgcamd.settings import SceneChange
-from bgcamd.streams import check_stream, seen_at
+from bgcamd.streams import check_stream
 from bgcamd.video.address import parse_camera
 
 
@@ -70,10 +70,7 @@ def process(
     job = Job(source, targets, scene, find_manifest(model), engine, threads, overwrite)
     stopped = threading.Event()
     _end_tidily(stopped, live=job.live)
-    for address in (source, *targets.live):
-        if place := seen_at(address):
-            click.echo(place, err=True)
-    job.run(stopped, _progress)
+    job.run(stopped, _progress, lambda place: click.echo(place, err=True))
 
 
 def _end_tidily(stopped: threading.Event, *, live: bool) -> None:

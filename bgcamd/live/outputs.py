@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -43,8 +43,8 @@ class _Slot:
         return sink.name if sink is not None else self._plan.name
 
     @property
-    def page(self) -> str:
-        return str(getattr(self._sink, "url", ""))
+    def see(self) -> str:
+        return str(getattr(self._sink, "see", ""))
 
     @property
     def watched(self) -> bool:
@@ -54,21 +54,15 @@ class _Slot:
     def write(self, frame: Frame) -> None:
         if self._sink is None and not self.open():
             return
-        try:
+        with self._guarded(close=True):
             if self._sink is not None:
                 self._sink.write(frame)
                 self._delay = _FIRST_DELAY_S
-        except BgcamError as error:
-            self._failed(error)
-            self.close()
-        except Exception as error:  # a bug in one output must not take the others down
-            _log.exception("output %s", self._plan.name)
-            self._failed(SinkError(f"an internal error: {error!r}", "the log has the traceback"))
-            self.close()
 
     def commands(self) -> Sequence[Command]:
-        sink = self._sink
-        asked = sink.commands() if isinstance(sink, Steering) else ()
+        asked: Sequence[Command] = ()
+        with self._guarded(close=True):
+            asked = self._sink.commands() if isinstance(self._sink, Steering) else ()
         if Command.QUIT in asked:
             self.ended = True
             self.close()
@@ -77,13 +71,25 @@ class _Slot:
     def open(self) -> bool:
         if self.ended or time.monotonic() < self._next_try:
             return False
-        try:
+        with self._guarded():
             self._sink = self._plan.open().__enter__()
+            self.error = None
+        return self._sink is not None
+
+    @contextmanager
+    def _guarded(self, *, close: bool = False) -> Iterator[None]:
+        """Take note of what goes wrong; whatever it is, it must not take the other outputs down."""
+        try:
+            yield
         except BgcamError as error:
             self._failed(error)
-            return False
-        self.error = None
-        return True
+        except Exception as error:
+            _log.exception("output %s", self._plan.name)
+            self._failed(SinkError(f"an internal error: {error!r}", "the log has the traceback"))
+        else:
+            return
+        if close:
+            self.close()
 
     def _failed(self, error: BgcamError) -> None:
         """A live output is tried again; a file that can't be gone on with ends there, with what is in it."""
@@ -96,11 +102,9 @@ class _Slot:
     def close(self) -> None:
         """Complete what was written."""
         sink, self._sink = self._sink, None
-        try:
+        with self._guarded():
             if sink is not None:
                 sink.__exit__(None, None, None)
-        except BgcamError as error:
-            self._failed(error)
 
 
 class Outputs:
@@ -153,9 +157,9 @@ class Outputs:
         return [slot.name for slot in self._slots if not slot.ended]
 
     @property
-    def page(self) -> str:
-        """Where a browser shows the picture, or "" where no output has a page."""
-        return next((page for slot in self._slots if (page := slot.page)), "")
+    def places(self) -> list[str]:
+        """How a person sees what goes out, a line for each that has a page or is a stream."""
+        return [see for slot in self._slots if (see := slot.see)]
 
     @property
     def problems(self) -> list[tuple[str, BgcamError]]:

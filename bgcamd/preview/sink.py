@@ -25,7 +25,7 @@ class PreviewSink:
     Attributes
     ----------
     url: the page's address; without the secret in it nothing is shown.
-    name: the same, in words.
+    name, see: the same, in words.
     watched: False: who looks at the page looks at the daemon.
 
     Raises
@@ -39,7 +39,7 @@ class PreviewSink:
         page = Page(socket)
         self._server = WebServer("127.0.0.1", port, secret, page.gets, page.posts)
         self.url = self._server.url
-        self.name = f"preview at {self.url}"
+        self.name, self.see = f"preview at {self.url}", f"open {self.url} in a browser"
 
     def write(self, frame: Frame) -> None:
         """See ``protocols.Sink``. The daemon has it already."""

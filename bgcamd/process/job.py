@@ -19,7 +19,7 @@ from bgcamd.process.outputs import Fan, Targets
 from bgcamd.process.studio import Studio
 from bgcamd.protocols import Command, Engine
 from bgcamd.scene import Blur, Colour, Remove, Scene
-from bgcamd.streams import is_patient
+from bgcamd.streams import given_at, is_patient
 from bgcamd.video.address import CameraAddress, File
 from bgcamd.video.files.paths import FileReader, open_reader, open_writer
 from bgcamd.wiring import Camera, choose, output_plan
@@ -56,10 +56,11 @@ class Job:
         """Whether nothing is behind the person in the results."""
         return isinstance(self.scene.background, Remove) and not self.targets.live
 
-    def run(self, stopped: threading.Event, progress: Progress) -> None:
+    def run(self, stopped: threading.Event, progress: Progress, tell: Callable[[str], None]) -> None:
         """Do it; return when all is done, or, with a live input, when ``stopped``: then too the files are complete.
 
-        progress: gives the frames on, and shows how many they are. Raises BgcamError; then no file is left.
+        progress: gives the frames on, and shows how many they are. tell: is told where a person finds the streams.
+        Raises BgcamError; then no file is left.
         """
         with ExitStack() as stack:
             reader = self._reader(stopped)
@@ -71,6 +72,8 @@ class Job:
             studio = self._studio(network, reader)
             stack.callback(studio.close)
             stack.enter_context(fan)
+            for place in filter(None, (given_at(self.source), *fan.places)):
+                tell(place)
             for frame in progress(self._frames(reader, stopped), reader.count):
                 fan.write(studio.run(frame))
                 for command in fan.commands():

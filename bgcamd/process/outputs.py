@@ -98,6 +98,11 @@ class Fan:
             file.write(frame)
         self._live.write(frame)
 
+    @property
+    def places(self) -> Sequence[str]:
+        """How a person sees the live outputs."""
+        return self._live.places
+
     def commands(self) -> Sequence[Command]:
         """What the viewers of the live outputs ask for."""
         return self._live.commands()

@@ -219,9 +219,9 @@ class Daemon:
         return self._loop.written
 
     @property
-    def page(self) -> str:
-        """The address of the preview's page, or ""."""
-        return self._outputs.page
+    def places(self) -> list[str]:
+        """How a person sees what goes out, as ``Outputs.places``."""
+        return self._outputs.places
 
     @property
     def output(self) -> str:
