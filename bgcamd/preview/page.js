@@ -246,11 +246,13 @@ function hindered(error) {
 function lost(error) {
   status = null;
   shownScene = "";
+  $("#pace").textContent = "";
+  list($("#problems"), [], null);
   const daemon = error instanceof Refused;
   say(daemon ? "bgcamd does not answer" : "Disconnected", "lost");
   cover(
     daemon
-      ? `${[error.message, error.hint].filter(Boolean).join("\n")}\n\nThis page goes on by itself when it is back.`
+      ? `${[error.message, error.hint].filter(Boolean).join("\n")}\nThis page goes on by itself when it is back.`
       : "The program that serves this page has ended.\nStart it again, with `bgcam preview`, and open its new address.",
   );
 }

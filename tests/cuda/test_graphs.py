@@ -188,3 +188,22 @@ def test_another_number_of_looks_is_recorded_anew(stack: ExitStack, driver: Fake
         assert apart(recorded, hosts) <= 2
         captures.append(driver.calls["begin_capture"])
     assert captures == [1] * 4 + [2] * 4 + [3] * 4
+
+
+def test_who_sees_the_camera_s_picture_before_changes_nothing_of_what_comes_after(
+    stack: ExitStack, driver: FakeDriver
+) -> None:
+    three, dressed = Three(stack, driver, None), scenes(HostCanvas(SIZE))
+    for number, frame in enumerate(film(30)):
+        seen: list[list[np.ndarray]] = []
+
+        def see(before: Frame, seen: list[list[np.ndarray]] = seen) -> None:
+            seen.append([plane.astype(int) for plane in before.planes])
+
+        scene = dressed[number // 10 * 2]
+        looked_at, _, hosts = three.all
+        done = [plane.astype(int) for plane in looked_at.run(frame, scene, before=see).planes]
+        others = [plane.astype(int) for plane in hosts.run(frame, scene, before=see).planes]
+        assert apart(seen[0], seen[1]) == 0
+        assert apart(done, others) <= 2
+    assert driver.calls["launch_graph"] == 29
