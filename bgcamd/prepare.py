@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bgcamd.canvas.background import Moving, Plate, Still
+from bgcamd.canvas.background import Plate, Still
+from bgcamd.canvas.moving import Moving
 from bgcamd.errors import InputError
 from bgcamd.frame import PixelFormat
 from bgcamd.protocols import Reader

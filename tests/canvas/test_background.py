@@ -12,7 +12,8 @@ from typing import Self
 import numpy as np
 import pytest
 
-from bgcamd.canvas.background import Moving, Plate
+from bgcamd.canvas.background import Plate
+from bgcamd.canvas.moving import Moving
 from bgcamd.errors import InputError
 from bgcamd.frame import BT601, Frame, PixelFormat, Size
 from bgcamd.scene import Fit
