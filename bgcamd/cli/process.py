@@ -14,6 +14,7 @@ import click
 import cv2
 
 from bgcamd.cli.options import engine_options, scene_options
+from bgcamd.errors import UsageError
 from bgcamd.frame import Frame
 from bgcamd.matting.engines import Choice
 from bgcamd.matting.manifest import find_manifest
@@ -23,12 +24,12 @@ from bgcamd.process.outputs import parse_targets
 from bgcamd.scene import Remove, Scene
 from bgcamd.settings import SceneChange
 from bgcamd.streams import check_stream
-from bgcamd.video.address import parse_camera
+from bgcamd.video.address import File, parse_camera
 
 
 @click.command()
 @click.argument("input_", metavar="INPUT", type=click.Path())
-@click.argument("outputs", metavar="OUTPUT...", nargs=-1, required=True, type=click.Path())
+@click.argument("outputs", metavar="[OUTPUT]...", nargs=-1, type=click.Path())
 @scene_options(alpha=True)
 @engine_options(threads=0)
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
@@ -50,7 +51,8 @@ def process(
 
     OUTPUT is a picture, a video, or a directory (it exists, or ends in "/"), which gets one PNG for each picture or
     frame; or a live one: loopback:, /dev/video10, display://0, webrtc://@:8554/output, rtsp://@:8554/output,
-    rtp://HOST:5004. Without a background the result is transparent, as with --remove; live it is black.
+    rtp://HOST:5004. A camera without an OUTPUT is shown on display://0. Without a background the result is
+    transparent, as with --remove; live it is black.
 
     \b
     bgcam process --replace=snow.jpg photo.jpg out.jpg
@@ -63,7 +65,10 @@ def process(
     cv2.setNumThreads(1)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("bgcamd.live.capture").setLevel(logging.ERROR)  # the input says the same, or raises it
-    source, targets = parse_camera(input_), parse_targets(outputs)
+    source = parse_camera(input_)
+    if not outputs and isinstance(source, File):
+        raise UsageError(f"{input_} to where?", "name one OUTPUT or more, such as out.png, out.mp4 or display://0")
+    targets = parse_targets(outputs or ["display://0"])
     for address in (source, *targets.live):
         check_stream(address)
     scene = change.applied_to(Scene(Remove()), background_of)

@@ -351,3 +351,7 @@ def test_a_signal_in_the_middle_leaves_nothing_half_written(
         work.send_signal(number)
         assert work.wait(20) == 128 + number
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_an_output_is_asked_where_to_go(photo: Path) -> None:
+    assert "to where?" in bgcam("--blur", photo, code=64).output

@@ -10,11 +10,11 @@ from bgcamd.atomic import reason
 from bgcamd.errors import InputError, UsageError
 from bgcamd.video.files.images import READ_SUFFIXES
 
-_ONE_NUMBER = re.compile(r"([^%]*)%(?:0[0-9]+)?d([^%]*)")
+_ONE_NUMBER = re.compile(r"([^%]*)%(?:0[0-9]+)?[di]([^%]*)")
 
 
 class NumberedPath:
-    """A path whose name has one number in it, written as C's printf does: ``frames/%04d.png``, ``a%d.jpg``.
+    """A path whose name has one number in it, written as C's printf does: ``frames/%04d.png``, ``a%i.jpg``.
 
     ``numbered[7]`` is the path of number 7; "%%" means "%". Raises UsageError where the name is no such pattern.
     """
