@@ -28,8 +28,9 @@ from bgcamd.frame import BT601, Frame, PixelFormat
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
 from bgcamd.live.looks import Looks
-from bgcamd.live.loop import STARTING, LiveLoop
+from bgcamd.live.loop import LiveLoop
 from bgcamd.live.outputs import Outputs
+from bgcamd.live.wording import STARTING
 from bgcamd.networks import Networks
 from bgcamd.paths import DEFAULT_INSTANCE, named_socket, service_socket, state_folder, user_socket
 from bgcamd.pipeline import fit_to

@@ -70,6 +70,21 @@ class IntoI420:
             rgb_into_i420(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), planes, self._color)
 
 
+def check_planes(raw: Frame) -> None:
+    """Raise SourceError where the planes are not as large as the frame says: the rest would be of a frame before."""
+    (width, height), found = raw.size, tuple(plane.shape for plane in raw.planes)
+    half = (height + 1) // 2, (width + 1) // 2
+    wanted: dict[PixelFormat, tuple[tuple[int, ...], ...]] = {
+        PixelFormat.I420: ((height, width), half, half),
+        PixelFormat.NV12: ((height, width), (*half, 2)),
+        PixelFormat.YUYV: ((height, width, 2),),
+        PixelFormat.RGB24: ((height, width, 3),),
+        PixelFormat.GREY: ((height, width),),
+    }
+    if found != wanted.get(raw.format, found):
+        raise SourceError(f"the camera sent a frame that is not {raw.size} {raw.format.name}, as it should be")
+
+
 _YUV = frozenset({PixelFormat.YUYV, PixelFormat.NV12, PixelFormat.I420})
 _PICTURES = frozenset({PixelFormat.RGB24, PixelFormat.GREY})
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from bgcamd.canvas.color import solid
-from bgcamd.canvas.convert import IntoI420, even, into_rgb
+from bgcamd.canvas.convert import IntoI420, check_planes, even, into_rgb
 from bgcamd.canvas.planes import Planes, lay, new_planes
 from bgcamd.frame import Color, Frame, PixelFormat, Plane, Size
 from bgcamd.scene import Fit
@@ -31,6 +31,7 @@ class Taker:
 
         Raises SourceError for a damaged frame.
         """
+        check_planes(raw)
         if self._format is PixelFormat.I420:
             raw = even(raw)
         same = raw.size == self._size

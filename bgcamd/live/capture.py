@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,6 +19,7 @@ from bgcamd.video.mailbox import Latest
 _log = logging.getLogger(__name__)
 _READ_S = 0.25  # how long one wait for a frame lasts; also how soon it is noticed that the camera is to be off
 _HUNG_S = 2.0
+_STUCK_S = 5.0  # a camera that is slow to come on takes half of that; one whose driver hangs comes back never
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 5.0
 
 
@@ -53,7 +55,8 @@ class Capture:
         self._least_ns = int(Fraction(9, 10) * 1_000_000_000 / most_fps) if most_fps else 0
         self._open_source, self._mailbox = open_source, mailbox
         self._stopped, self._wanted, self._wake = False, False, threading.Condition()
-        self.state = CaptureState("off")
+        self._state, self._heard_s = CaptureState("off"), 0.0
+        self._damage: tuple[float, SourceError] | None = None  # since when there is nothing but damaged frames
         self.crash: BaseException | None = None  # what no camera should raise; the loop raises it on
         self._thread = threading.Thread(target=self._guarded, name="capture")
 
@@ -68,6 +71,20 @@ class Capture:
             self._stopped = True
             self._wake.notify_all()
         self._thread.join()
+
+    @property
+    def state(self) -> CaptureState:
+        """What the camera is doing, as far as can be told from outside: its driver may not come back."""
+        state = self._state
+        silent_s = time.monotonic() - self._heard_s
+        if state.why or state.state not in ("opening", "live") or silent_s < _STUCK_S:
+            return state
+        return replace(state, state="waiting", why="the camera hangs", hint="unplug it, and plug it in again")
+
+    def damaged(self, error: SourceError | None) -> None:
+        """Say what was wrong with the last frame, None for nothing. A camera whose frames all are is opened again."""
+        if error is None or self._damage is None:
+            self._damage = None if error is None else (time.monotonic(), error)
 
     def want(self, wanted: bool) -> None:
         """Open the camera, or close it (its light goes off). Costs nothing when it is so already."""
@@ -85,40 +102,45 @@ class Capture:
     def _run(self) -> None:
         delay = _FIRST_DELAY_S
         while self._wait_until_wanted():
-            self.state = replace(self.state, state="opening")  # what was wrong is known until it is live
+            self._heard_s = time.monotonic()
+            self._state = replace(self._state, state="opening")  # what was wrong is known until it is live
             try:
                 with self._open_source() as source:
                     self._stream(source)
                 delay = _FIRST_DELAY_S
-            except BgcamError as error:
-                if self.state.state == "live":
+            except (BgcamError, MemoryError) as error:
+                if self._state.state == "live":
                     delay = _FIRST_DELAY_S
-                if error.message != self.state.why:
-                    _log.warning("camera: %s", error)
-                self.state = CaptureState("waiting", self.state.name, why=error.message, hint=error.hint)
+                self._lost(error if isinstance(error, BgcamError) else SourceError("no memory for a camera's picture"))
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopped or not self._wanted, delay)
                 delay = min(delay * 2, _LONGEST_DELAY_S)
+
+    def _lost(self, error: BgcamError) -> None:
+        if error.message != self._state.why:
+            _log.warning("camera: %s", error)
+        self._state = CaptureState("waiting", self._state.name, why=error.message, hint=error.hint)
 
     def _wait_until_wanted(self) -> bool:
         """Wait while the camera is to be off; False when it is time to end."""
         with self._wake:
             if not self._wanted and not self._stopped:
-                self.state = CaptureState("off", self.state.name)
+                self._state = CaptureState("off", self._state.name)
             self._wake.wait_for(lambda: self._stopped or self._wanted)
             return not self._stopped
 
     def _stream(self, source: Source) -> None:
         awaited: tuple[str, str] | None = getattr(source, "awaited", None)
-        silent, last_ns = 0.0 if awaited is None else _HUNG_S, -self._least_ns
+        silent, last_ns, self._damage = 0.0 if awaited is None else _HUNG_S, -self._least_ns, None
         while self._wanted and not self._stopped:
-            frame = source.read(_READ_S)
+            frame, self._heard_s = source.read(_READ_S), time.monotonic()
             if frame is not None:
                 silent = 0.0
-                if self.state.state != "live":
-                    self.state = CaptureState("live", source.name, getattr(source, "memory", ""))
+                if self._state.state != "live":
+                    self._state = CaptureState("live", source.name, getattr(source, "memory", ""))
                     _log.info("camera: %s, %s", source.name, source.size)
-                if frame.captured_ns - last_ns < self._least_ns:
+                self._check_damage(frame)
+                if 0 <= frame.captured_ns - last_ns < self._least_ns:
                     frame.release()
                     continue
                 last_ns = frame.captured_ns
@@ -131,8 +153,14 @@ class Capture:
                 raise SourceError(f"{source.name} has sent no picture for {_HUNG_S:.0f} s", "it is opened again")
             self._await(source.name, *awaited)
 
+    def _check_damage(self, frame: Frame) -> None:
+        damage = self._damage
+        if damage is not None and time.monotonic() - damage[0] >= _HUNG_S:
+            frame.release()
+            raise damage[1]
+
     def _await(self, name: str, what: str, hint: str) -> None:
         """The source is well, but somebody has yet to send through it."""
-        if self.state.state != "waiting" or self.state.why != what:
+        if self._state.state != "waiting" or self._state.why != what:
             _log.info("camera: %s (%s)", what, hint)
-            self.state = CaptureState("waiting", name, why=what, hint=hint)
+            self._state = CaptureState("waiting", name, why=what, hint=hint)

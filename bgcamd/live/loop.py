@@ -10,8 +10,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TypeVar
+from concurrent.futures import CancelledError, Future
+from typing import NamedTuple, TypeVar
 
 from bgcamd.errors import DeviceError, EngineError, SourceError
 from bgcamd.frame import Frame
@@ -20,20 +20,25 @@ from bgcamd.live.demand import Demand
 from bgcamd.live.looks import Looks
 from bgcamd.live.outputs import Outputs
 from bgcamd.live.understudy import STALLED_S, Stopwatch, Understudy
+from bgcamd.live.wording import Words, words
 from bgcamd.pipeline import Pipeline
 from bgcamd.protocols import Command
-from bgcamd.scene import PreparedScene
+from bgcamd.scene import Background, PreparedScene, Scene
 from bgcamd.video.mailbox import Latest
 
 _log = logging.getLogger(__name__)
-STARTING = "Starting…"
-"""The card's title until the camera's first picture."""
-
 _CARD_S = 0.1  # a card is written again this often, so that readers go on reading
 _IDLE_S = 1.0  # and this often when nobody watches
 _SILENCE_S = 1.0  # after this long without a frame the last picture gives way to a card
 
 T = TypeVar("T")
+
+
+class _PausedCard(NamedTuple):
+    """What is shown while paused. of: the background of a picture that is frozen; before another it is not shown."""
+
+    draw: Callable[[], Frame] | None = None
+    of: Background | None = None
 
 
 class LiveLoop:
@@ -74,11 +79,13 @@ class LiveLoop:
         self._stopping, self._over = False, False
         self._air = threading.Lock()  # one writes at a time: the loop, or whoever stands in for it
         self._working = Stopwatch(stalled_s)
-        self.paused, self._idle, self._live = False, True, False
-        self._paused_card: Callable[[], Frame] | None = None
+        self.paused, self._idle = False, True
+        self._live, self._remembers = False, False  # what is on air; whether the pipeline has a frame before the next
+        self._paused_card = _PausedCard()
         self.fault: EngineError | None = None
         self.written = 0  # pictures that went out, frames and cards: what a watchdog wants to see grow
         self.shown: Frame | None = None  # what viewers see now, valid between two frames
+        self._shown_scene: Scene | None = None  # that it was made for
         self.on_device_error: Callable[[Pipeline, DeviceError], None] = lambda _, __: None
         self.on_command: Callable[[Command], None] = lambda _: None
 
@@ -91,7 +98,7 @@ class LiveLoop:
             return "idle"
         if self.fault is not None:
             return "hidden"
-        return "live" if self._capture.state.state == "live" else "waiting"
+        return "live" if self._live and self._capture.state.state == "live" else "waiting"
 
     @property
     def displaced(self) -> int:
@@ -136,16 +143,30 @@ class LiveLoop:
 
         Once this returns no new picture of the camera goes out until ``paused`` is False again.
 
-        card: gives what is shown instead of the usual one. freeze: what viewers see stays, if it is a live picture.
+        card: gives what is shown instead of the usual one. freeze: what viewers see stays, if it is a live picture;
+            once the background is another, the usual card takes its place, since the new one may hide more.
         """
+        self._paused_card = (freeze and self._frozen()) or _PausedCard(card)
+        self.paused = True
+        self._capture.want(False)  # now, although an output may hang
         with self._air:
-            self.paused, shown = True, self.shown
-            if freeze and self._live and shown is not None:
-                still = _copy(shown)
-                card = lambda: still  # noqa: E731 - a name of its own would say no more
-            self._paused_card = card
             self._put(self._card())
-        self._capture.want(False)
+
+    def _frozen(self) -> _PausedCard | None:
+        """What viewers see, copied between two frames: in between, a canvas may have the room in that memory."""
+        answer = self.submit(self._copy_shown)
+        try:
+            return answer.result(self._working.limit_s)
+        except (TimeoutError, CancelledError):
+            answer.cancel()
+            return None
+
+    def _copy_shown(self) -> _PausedCard | None:
+        shown, scene = self.shown, self._shown_scene
+        if not self._live or shown is None or scene is None:
+            return None
+        still = Frame(tuple(plane.copy() for plane in shown.planes), shown.format, shown.size, color=shown.color)
+        return _PausedCard(lambda: still, scene.background)
 
     def run(self) -> None:
         """Work until ``stop``."""
@@ -169,8 +190,8 @@ class LiveLoop:
             overdue = self.state != "live" or now - shown_at >= _SILENCE_S
             pause = _IDLE_S if self.state == "idle" and not self._after_write else _CARD_S
             if overdue and now - card_at >= pause:
-                self._write_card()
                 card_at = now
+                self._write_card()
         self._over = True
         self._run_jobs()
         self._answer()
@@ -192,8 +213,9 @@ class LiveLoop:
         try:
             with self._working:
                 done = self.pipeline.run(raw, self.scene, before=self.looks.before)
-        except SourceError:  # one damaged frame; the last picture stays for a moment
+        except SourceError as error:  # one damaged frame; the last picture stays for a moment
             self.pipeline.stats.dropped += 1
+            self._capture.damaged(error)
             return False
         except EngineError as error:
             if isinstance(error, DeviceError):
@@ -202,6 +224,7 @@ class LiveLoop:
         except Exception as error:
             return self._hide(EngineError(f"an internal error: {error!r}", "the log has the traceback"), traceback=True)
         self.fault = None
+        self._capture.damaged(None)
         if not self._write(done, live=True):
             return False
         self.pipeline.stats.written(captured, time.monotonic_ns())
@@ -214,13 +237,16 @@ class LiveLoop:
         return False
 
     def _write_card(self) -> None:
-        if self._live:
-            self._live = False
-            self._forget()
-        self._write(None)
+        try:
+            if self._remembers:
+                self._forget()
+            self._write(None)
+        except MemoryError:  # there may be some for the next
+            _log.exception("the card can't be shown")
 
     def _forget(self) -> None:
         """What a recurrent network remembers will have nothing to do with the next frame."""
+        self._remembers = False
         try:
             self.pipeline.forget()
         except DeviceError as error:
@@ -231,7 +257,8 @@ class LiveLoop:
         with self._air:
             if live and self.paused:
                 return False
-            self._live = self._live or live
+            if live:
+                self._remembers, self._shown_scene = True, self.scene.scene
             self._put(self._card() if frame is None else frame, live=live)
         self.written += 1
         for command in self._outputs.commands():
@@ -242,7 +269,7 @@ class LiveLoop:
         return True
 
     def _put(self, frame: Frame, *, live: bool = False) -> None:
-        self.shown = frame
+        self.shown, self._live = frame, live
         self._outputs.write(frame)
         self.looks.shown(frame, live=live)
 
@@ -260,19 +287,10 @@ class LiveLoop:
             answer()
 
     def _card(self) -> Frame:
-        camera = self._capture.state
-        if self.paused:
-            own = self._paused_card
-            return own() if own else self.draw_card("Camera paused", ("bgcam resume shows the picture again.",))
-        if self._idle:
-            return self.draw_card("Camera off", ("It comes on when an app shows this picture.",))
-        if self.fault is not None:
-            lines = ("The background can't be removed right now.", "bgcam status says why.")
-            return self.draw_card("Picture hidden", lines)
-        if camera.why:
-            return self.draw_card("No camera", (camera.why, camera.hint))
-        return self.draw_card(STARTING, ())
+        own, of = self._paused_card
+        if self.paused and own is not None and of in (None, self.scene.scene.background):
+            return own()
+        return self.draw_card(*self._words())
 
-
-def _copy(frame: Frame) -> Frame:
-    return Frame(tuple(plane.copy() for plane in frame.planes), frame.format, frame.size, color=frame.color)
+    def _words(self) -> Words:
+        return words(self._capture.state, paused=self.paused, idle=self._idle, hidden=self.fault is not None)

@@ -54,18 +54,18 @@ class _Slot:
     def write(self, frame: Frame) -> None:
         if self._sink is None and not self.open():
             return
-        with self._guarded(close=True):
+        with self._guarded():
             if self._sink is not None:
                 self._sink.write(frame)
                 self._delay = _FIRST_DELAY_S
 
     def commands(self) -> Sequence[Command]:
         asked: Sequence[Command] = ()
-        with self._guarded(close=True):
+        with self._guarded():
             asked = self._sink.commands() if isinstance(self._sink, Steering) else ()
-        if Command.QUIT in asked:
-            self.ended = True
-            self.close()
+            if Command.QUIT in asked:
+                self.ended = True
+                self.close()
         return asked
 
     def open(self) -> bool:
@@ -77,19 +77,22 @@ class _Slot:
         return self._sink is not None
 
     @contextmanager
-    def _guarded(self, *, close: bool = False) -> Iterator[None]:
-        """Take note of what goes wrong; whatever it is, it must not take the other outputs down."""
+    def _guarded(self) -> Iterator[None]:
+        """Close what fails, to be opened again later; whatever it is, it must not take the other outputs down."""
         try:
             yield
-        except BgcamError as error:
-            self._failed(error)
         except Exception as error:
-            _log.exception("output %s", self._plan.name)
-            self._failed(SinkError(f"an internal error: {error!r}", "the log has the traceback"))
-        else:
-            return
-        if close:
-            self.close()
+            self._note(error)
+            try:
+                self.close()
+            except Exception as another:
+                self._note(another)
+
+    def _note(self, error: Exception) -> None:
+        if not isinstance(error, BgcamError):
+            _log.error("output %s", self._plan.name, exc_info=error)
+            error = SinkError(f"an internal error: {error!r}", "the log has the traceback")
+        self._failed(error)
 
     def _failed(self, error: BgcamError) -> None:
         """A live output is tried again; a file that can't be gone on with ends there, with what is in it."""
@@ -102,9 +105,11 @@ class _Slot:
     def close(self) -> None:
         """Complete what was written."""
         sink, self._sink = self._sink, None
-        with self._guarded():
+        try:
             if sink is not None:
                 sink.__exit__(None, None, None)
+        except BgcamError as error:
+            self._failed(error)
 
 
 class Outputs:

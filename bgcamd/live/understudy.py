@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+_log = logging.getLogger(__name__)
 STALLED_S = 2.0
 """A frame that takes longer is stuck: the slowest network takes half of that on a small machine."""
 
@@ -56,4 +58,7 @@ class Understudy:
     def _run(self) -> None:
         while not self._ended.wait(self._working.limit_s / 8):
             if self._working.stalled:
-                self._stand_in()
+                try:
+                    self._stand_in()
+                except Exception:  # out of memory, say; without a thread nobody would try again
+                    _log.exception("the card can't be shown")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bgcamd.canvas.convert import check_planes
 from bgcamd.canvas.cuda.memory import Arrays, Staging
 from bgcamd.canvas.cuda.parameters import Parameters
 from bgcamd.canvas.planes import new_planes
@@ -53,6 +54,7 @@ class Intake:
         """Queue the work. Raises SourceError for a damaged frame and DeviceError."""
         try:
             self.settle()
+            check_planes(raw)
             self._parameters.raw(raw.color, own_alpha=raw.alpha is not None)
             self._parameters.upload()
             if raw.size == self._size and raw.alpha is None and raw.format in _KERNELS:
