@@ -11,7 +11,7 @@ from bgcamd.doctor.finding import Level
 from bgcamd.doctor.holders import in_words
 from bgcamd.doctor.machine import Machine
 from bgcamd.doctor.module import check_module
-from bgcamd.doctor.offers import Offer, offer_line, printable, read_offers
+from bgcamd.doctor.offers import Offer, offer_line, printable, read_offers, unread_line
 from bgcamd.doctor.traffic import traffic
 from bgcamd.video.v4l2.devices import Device
 
@@ -69,11 +69,13 @@ def _heading(device: Device) -> str:
 
 
 def _camera(machine: Machine, device: Device) -> Iterator[str]:
-    """A line a format, and one of who has it open."""
+    """A line a format, one for all that we don't read, and one of who has it open."""
     if device.error is not None:
         yield f"can't be opened: {device.error.strerror}"
         return
-    yield from map(offer_line, _offers(machine, device))
+    offers = _offers(machine, device)
+    yield from (offer_line(offer) for offer in offers if offer.readable)
+    yield from unread_line(offers)
     those = machine.holders.of(device.node)
     if those:
         yield printable(f"open in {in_words(those)}")

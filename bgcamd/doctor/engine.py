@@ -68,9 +68,10 @@ def _running(machine: Machine) -> Finding:
         "infer_ms": infer,
         "age_ms": daemon.number("age_ms", "p50"),
     }
-    speed = "" if infer is None else f", {infer:.1f} ms a frame"
     rate = daemon.number("fps")
-    pace = "" if rate is None else f"; {rate:.1f} frames a second are written"
+    # neither is known while nobody watches, nor the first where the scene hides nothing
+    speed = f", {infer:.1f} ms a frame" if infer else ""
+    pace = f"; {rate:.1f} frames a second are written" if rate else ""
     return ok(
         check="engine.works",
         what=f"{daemon.said('engine')}{speed}{pace}",

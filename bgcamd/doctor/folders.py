@@ -50,7 +50,10 @@ def check_settings(machine: Machine) -> Iterator[Finding]:
 
 def check_state(machine: Machine) -> Iterator[Finding]:
     """Look at the folders that are written to."""
-    for name, folder in (("state", machine.state), ("models", models_folder())):
+    ours = {"models": models_folder()}
+    if not machine.is_service:  # whose folder systemd gives to its user at each start
+        ours["state"] = machine.state
+    for name, folder in ours.items():
         if not os.access(_nearest(folder), os.W_OK | os.X_OK):
             yield broken(
                 check=f"disk.{name}",

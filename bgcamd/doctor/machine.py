@@ -17,7 +17,7 @@ from typing import NamedTuple
 from bgcamd.doctor import holders
 from bgcamd.doctor.contact import Contact, contact
 from bgcamd.doctor.units import Unit, parse_unit
-from bgcamd.paths import DEFAULT_INSTANCE, service_socket, state_folder
+from bgcamd.paths import DEFAULT_INSTANCE, SERVICE_STATE, service_socket, state_folder
 from bgcamd.service.client import find_socket
 from bgcamd.settings import Settings, load_settings
 from bgcamd.video.v4l2.advice import LABEL
@@ -154,9 +154,14 @@ class Machine:
         return self.instance or DEFAULT_INSTANCE
 
     @property
+    def is_service(self) -> bool:
+        """Whether the daemon that is meant is the system's service."""
+        return self.unit.installed and find_socket(self.socket, self.instance) == service_socket(self.name)
+
+    @property
     def state(self) -> Path:
-        """The folder of what outlives a restart of this user's daemon."""
-        return state_folder()
+        """The folder of what outlives a restart of the daemon that is meant."""
+        return SERVICE_STATE if self.is_service else state_folder()
 
     @cached_property
     def devices(self) -> list[Device]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -49,9 +50,7 @@ def _sorted(sizes: dict[Size, Fraction]) -> tuple[tuple[Size, Fraction], ...]:
 
 
 def offer_line(offer: Offer, most: int = 4) -> str:
-    """ "MJPG  1920x1080@30  1280x720@30": the largest sizes, the one most calls use among them."""
-    if not offer.readable:
-        return f"{printable(offer.fourcc)}  (bgcamd does not read it)"
+    """ "MJPG  1920x1080@30  1280x720@30": the largest sizes of what we read, the one most calls use among them."""
     shown = list(offer.sizes[:most])
     usual = next((item for item in offer.sizes if item[0] == modes.HD), None)
     if usual is not None and usual not in shown:
@@ -60,6 +59,14 @@ def offer_line(offer: Offer, most: int = 4) -> str:
     return "  ".join([offer.fourcc, *(f"{size}@{rate_text(rate)}" for size, rate in shown)]) + (
         f"  +{rest} more" if rest else ""
     )
+
+
+def unread_line(offers: Iterable[Offer], most: int = 6) -> Iterator[str]:
+    """ "GREY, UYVY  (bgcamd does not read these)", where there are any; a test camera has seventy."""
+    names = [printable(offer.fourcc) for offer in offers if not offer.readable]
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    if names:
+        yield f"{', '.join(names[:most])}{rest}  (bgcamd does not read {'it' if len(names) == 1 else 'these'})"
 
 
 def rate_text(rate: Fraction | float) -> str:

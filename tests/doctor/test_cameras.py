@@ -19,7 +19,7 @@ from bgcamd.doctor.fake import USER, FakeMachine
 from bgcamd.doctor.finding import Finding, Level
 from bgcamd.doctor.holders import Holder, find_holders, in_words, program_name
 from bgcamd.doctor.machine import Person
-from bgcamd.doctor.offers import Offer, offer_line, rate_text, read_offers
+from bgcamd.doctor.offers import Offer, offer_line, rate_text, read_offers, unread_line
 from bgcamd.frame import PixelFormat, Size
 from bgcamd.video.v4l2.camera import V4L2Camera
 from bgcamd.video.v4l2.fake_kernel import FakeCamera, FakeKernel, FakeLoopback
@@ -125,7 +125,10 @@ class TestOffers:
         assert line == "MJPG  4000x4000@30  3000x3000@30  2000x2000@30  1280x720@29.97  +2 more"
 
     def test_what_bgcamd_does_not_read_is_told_so(self) -> None:
-        assert offer_line(Offer("GR\x1bY", readable=False, sizes=())) == "GR?Y  (bgcamd does not read it)"
+        grey = Offer("GR\x1bY", readable=False, sizes=())
+        assert list(unread_line([grey])) == ["GR?Y  (bgcamd does not read it)"]
+        assert list(unread_line([grey] * 8, most=2)) == ["GR?Y, GR?Y and 6 more  (bgcamd does not read these)"]
+        assert list(unread_line([])) == []
 
     @given(st.fractions(min_value=1, max_value=240))
     def test_a_rate_is_told_to_a_hundredth(self, rate: Fraction) -> None:

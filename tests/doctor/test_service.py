@@ -15,6 +15,7 @@ from bgcamd import __version__
 from bgcamd.doctor.contact import Contact, contact
 from bgcamd.doctor.fake import FakeMachine
 from bgcamd.doctor.finding import Finding, Level
+from bgcamd.doctor.folders import check_state
 from bgcamd.doctor.machine import Answer
 from bgcamd.doctor.service import check_daemon, check_service, process_state, who_may
 from bgcamd.doctor.units import Unit, parse_unit
@@ -91,6 +92,14 @@ class TestDaemon:
         machine.daemon = Contact(service_socket(), "silent", error=ControlError("no answer"))
         (finding,) = check_daemon(machine)
         assert finding.cure == "sudo systemctl kill --signal=ABRT bgcamd"
+
+    def test_the_folder_of_the_service_is_not_this_users_to_write(
+        self, machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        unit_is(machine, LoadState="loaded", ActiveState="active")
+        machine.socket = service_socket()
+        monkeypatch.setattr("os.access", lambda path, mode: False)
+        assert "disk.state" not in [finding.check for finding in check_state(machine)]
 
     def test_a_service_that_sleeps_is_not_woken(self, machine: FakeMachine) -> None:
         unit_is(machine, LoadState="loaded", ActiveState="inactive")
