@@ -1,17 +1,18 @@
 // A connection to bgcamd that is made again whenever it is lost, until it is closed.
 
-const FIRST_DELAY = 500, LONGEST_DELAY = 5000; // ms
-const DISCONNECTED = 2000, CONNECTING = 8000, SILENT = 4000;
+const FIRST_DELAY = 300, LONGEST_DELAY = 3000, GROWTH = 1.6; // ms
+const DISCONNECTED = 2000, CONNECTING = 8000, LOOK = 500;
 
 export class Link {
   // prepare(connection): says what is sent or received. improve(sdp): changes our copy of bgcamd's answer.
-  // tell(state, text): state is "live", "waiting" or "wrong". traffic(stats): bytes that grow while all is well.
-  constructor({ prepare, tell, traffic, live, improve = (sdp) => sdp }) {
-    Object.assign(this, { prepare, tell, traffic, live, improve });
+  // tell(state, text): state is "live", "waiting" or "wrong". live: what it says when all is well.
+  // traffic(stats): a number that grows while all is well; silent: for how long it may stand still, in ms.
+  constructor({ prepare, tell, live, traffic, silent, improve = (sdp) => sdp }) {
+    Object.assign(this, { prepare, tell, live, traffic, silent, improve });
     this.delay = FIRST_DELAY;
     this.wanted = false;
     addEventListener("online", () => this.wanted && !this.connection && this.connect());
-    setInterval(() => this.check(), 1000);
+    setInterval(() => this.check(), LOOK);
   }
 
   open() {
@@ -33,7 +34,7 @@ export class Link {
   async connect() {
     this.drop();
     const connection = this.connection = new RTCPeerConnection({ iceServers: [] });
-    this.bytes = 0;
+    this.seen = 0;
     this.heard = performance.now();
     connection.onconnectionstatechange = () => this.changed(connection);
     try {
@@ -79,12 +80,12 @@ export class Link {
   async check() {
     const connection = this.connection;
     if (!connection) return;
-    let bytes = 0;
-    (await connection.getStats()).forEach((stats) => { bytes += this.traffic(stats) ?? 0; });
+    let seen = 0;
+    (await connection.getStats()).forEach((stats) => { seen += this.traffic(stats) ?? 0; });
     if (this.connection !== connection) return;
     const now = performance.now();
-    if (bytes !== this.bytes) [this.bytes, this.heard] = [bytes, now];
-    if (now - this.heard > (this.bytes ? SILENT : CONNECTING)) this.again("The connection was lost.");
+    if (seen !== this.seen) [this.seen, this.heard] = [seen, now];
+    if (now - this.heard > (this.seen ? this.silent : CONNECTING)) this.again("The connection was lost.");
   }
 
   again(why) {
@@ -92,7 +93,7 @@ export class Link {
     if (!this.wanted) return;
     this.tell("waiting", `${why} Trying again…`);
     this.timer = setTimeout(() => this.connect(), this.delay);
-    this.delay = Math.min(this.delay * 2, LONGEST_DELAY);
+    this.delay = Math.min(this.delay * GROWTH, LONGEST_DELAY);
   }
 }
 

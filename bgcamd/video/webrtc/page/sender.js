@@ -8,6 +8,7 @@ const status = document.getElementById("status");
 const row = document.getElementById("row");
 let track = null;
 let sender = null;
+let asking = false; // a button that is disabled meanwhile would lose the keyboard
 
 const WRONG = {
   NotAllowedError: "The browser may not use the camera. Allow it in the browser’s settings of this page.",
@@ -34,7 +35,7 @@ function improve(sdp) {
 }
 
 const traffic = (stats) => stats.type === "remote-inbound-rtp" ? stats.timestamp : 0; // bgcamd reports each second
-const link = new Link({ prepare, tell, traffic, improve, live: "Your camera is sent to bgcamd." });
+const link = new Link({ prepare, tell, traffic, silent: 4000, improve, live: "Your camera is sent to bgcamd." });
 
 async function open() {
   const chosen = camera.value ? { deviceId: { exact: camera.value } } : {};
@@ -59,7 +60,8 @@ async function list() {
 }
 
 async function begin() {
-  start.disabled = true;
+  if (asking) return;
+  asking = true;
   tell("waiting", "Asking for the camera…");
   try {
     await open();
@@ -69,7 +71,7 @@ async function begin() {
   } catch (error) {
     tell("wrong", WRONG[error.name] ?? `The camera can’t be used: ${error.message}`);
   }
-  start.disabled = false;
+  asking = false;
 }
 
 function stop(text) {

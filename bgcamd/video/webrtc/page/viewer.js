@@ -16,7 +16,7 @@ function prepare(connection) {
 }
 
 const traffic = (stats) => stats.type === "inbound-rtp" ? stats.bytesReceived : 0;
-const link = new Link({ prepare, tell, traffic, live: "Live." });
+const link = new Link({ prepare, tell, traffic, silent: 2500, live: "Live." });
 
 document.getElementById("full").onclick = () => {
   if (document.fullscreenElement) document.exitFullscreen();
