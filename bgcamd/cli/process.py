@@ -18,10 +18,12 @@ from bgcamd.errors import UsageError
 from bgcamd.frame import Frame
 from bgcamd.matting.engines import Choice
 from bgcamd.matting.manifest import find_manifest
+from bgcamd.paths import DEFAULT_INSTANCE
 from bgcamd.prepare import background_of
 from bgcamd.process.job import Job
 from bgcamd.process.outputs import parse_targets
 from bgcamd.scene import Remove, Scene
+from bgcamd.service.gallery import PLAIN, files_in, usual_folders
 from bgcamd.settings import SceneChange
 from bgcamd.streams import check_stream
 from bgcamd.video.address import File, parse_camera
@@ -72,7 +74,8 @@ def process(
     for address in (source, *targets.live):
         check_stream(address)
     scene = change.applied_to(Scene(Remove()), background_of)
-    job = Job(source, targets, scene, find_manifest(model), engine, threads, overwrite)
+    offered = [choice.background for choice in (*files_in(usual_folders(DEFAULT_INSTANCE, None)), *PLAIN[1:3])]
+    job = Job(source, targets, scene, find_manifest(model), engine, threads, overwrite, offered)
     stopped = threading.Event()
     _end_tidily(stopped, live=job.live)
     job.run(stopped, _progress, lambda place: click.echo(place, err=True))

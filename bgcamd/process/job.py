@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,7 +19,7 @@ from bgcamd.process.inputs import LiveReader, paced
 from bgcamd.process.outputs import Fan, Targets
 from bgcamd.process.studio import Studio
 from bgcamd.protocols import Command, Engine
-from bgcamd.scene import Blur, Colour, Remove, Scene
+from bgcamd.scene import Background, Blur, Remove, Scene
 from bgcamd.streams import given_at, is_patient
 from bgcamd.video.address import CameraAddress, File
 from bgcamd.video.files.paths import FileReader, open_reader, open_writer
@@ -28,7 +29,7 @@ Input = FileReader | LiveReader
 Progress = Callable[[Iterable[Frame], int | None], Iterable[Frame]]
 
 _RATE = Fraction(30)
-_GREEN = Colour((0, 177, 64))
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Job:
     """What to read, what to show, where to write.
 
     overwrite: whether files that are there may be replaced.
+    backgrounds: what a window's key goes through, beside the scene's own and a blur.
     """
 
     source: CameraAddress
@@ -45,6 +47,7 @@ class Job:
     engine: Choice
     threads: int
     overwrite: bool
+    backgrounds: Sequence[Background] = ()
 
     @property
     def live(self) -> bool:
@@ -120,7 +123,7 @@ class Job:
         return reader
 
     def _obey(self, command: Command, studio: Studio, stopped: threading.Event) -> None:
-        """Do what the keys of a window ask for."""
+        """Do what the keys of a window ask for. What can't be shown is passed over."""
         scene = studio.scene
         match command:
             case Command.QUIT:
@@ -128,6 +131,17 @@ class Job:
             case Command.MIRROR:
                 studio.show(replace(scene, mirror=not scene.mirror))
             case Command.NEXT_BACKGROUND:
-                round_ = list(dict.fromkeys((self.scene.background, Blur(), _GREEN)))
-                number = round_.index(scene.background) if scene.background in round_ else -1
-                studio.show(replace(scene, background=round_[(number + 1) % len(round_)]))
+                for background in _after(scene.background, [self.scene.background, Blur(), *self.backgrounds]):
+                    try:
+                        studio.show(replace(scene, background=background))
+                    except InputError as error:
+                        _log.warning("%s", error)
+                        continue
+                    return
+
+
+def _after(background: Background, turn: Sequence[Background]) -> list[Background]:
+    """All of ``turn`` in the order in which they come after ``background``."""
+    known = list(dict.fromkeys(turn))
+    place = known.index(background) + 1 if background in known else 0
+    return known[place:] + known[:place]

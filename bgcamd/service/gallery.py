@@ -72,14 +72,7 @@ class Gallery:
 
     def choices(self) -> list[Choice]:
         """All, in the order in which they are shown: plain ones, the folder's by name, the newest sent first."""
-        return [*PLAIN, *self._files(), *self._sent()]
-
-    def _files(self) -> list[Choice]:
-        folder = next(filter(_is_folder, self._folders), None)
-        if folder is None:
-            return []
-        known = [Choice(f"file:{path.name}", path.stem, shown) for path in _listed(folder) if (shown := _guess(path))]
-        return known[:_MOST]
+        return [*PLAIN, *files_in(self._folders), *self._sent()]
 
     def _sent(self) -> Iterator[Choice]:
         for path, name in self.sent.kept():
@@ -121,6 +114,15 @@ class Gallery:
         turn, now = [blur, *(pictures or rest)], self.current(scene)
         place = next((number for number, choice in enumerate(turn) if choice.id == now), -1)
         return turn[(place + 1) % len(turn)]
+
+
+def files_in(folders: tuple[Path, ...]) -> list[Choice]:
+    """The pictures and clips in the first of these folders that is there, as far as their names tell."""
+    folder = next(filter(_is_folder, folders), None)
+    if folder is None:
+        return []
+    known = [Choice(f"file:{path.name}", path.stem, shown) for path in _listed(folder) if (shown := _guess(path))]
+    return known[:_MOST]
 
 
 def usual_folders(instance: str, settings: Path | None) -> tuple[Path, ...]:
