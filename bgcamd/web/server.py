@@ -286,6 +286,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(length))
         self.end_headers()
 
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Begin an answer; one by HTTP/0.9, which any garbled request counts as, would lack the headers below."""
+        if self.request_version == "HTTP/0.9":
+            self.request_version = "HTTP/1.0"
+        super().send_response(code, message)
+
     def end_headers(self) -> None:
         """Every answer, errors too: keep nothing, guess nothing, show it nowhere else, tell nobody the address."""
         self.send_header("Cache-Control", "no-store")
