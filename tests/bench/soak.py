@@ -42,6 +42,10 @@ class Complaints(logging.Handler):
         if record.exc_info and "told to crash" not in str(record.exc_info[1]):
             self.found.append(logging.Formatter().format(record))
 
+    def of_thread(self, ended: threading.ExceptHookArgs) -> None:
+        """A thread's own end by an exception is one."""
+        self.found.append(f"{ended.thread and ended.thread.name}: {ended.exc_value!r}")
+
 
 class Record:
     """What the process held at each tenth."""
@@ -80,6 +84,7 @@ def main(frames: int, rest_s: float, slack_mb: float, seed: int) -> None:
     """Run them, and print what the process holds by tenths of the run."""
     complaints, record, failures = Complaints(), Record(), []
     logging.basicConfig(level=logging.WARNING, handlers=[complaints])
+    threading.excepthook = complaints.of_thread
     for name in [name for name in os.environ if name.startswith(("XDG_", "BGCAMD_"))]:
         del os.environ[name]
     began = time.monotonic()
@@ -95,6 +100,7 @@ def main(frames: int, rest_s: float, slack_mb: float, seed: int) -> None:
                     visited(visitors, lambda goal=part * frames // _PARTS: house.frames >= goal)
                     house.calm()
                     record.take(house.frames)
+                    click.echo(f"  {part * 100 // _PARTS:>3} %  {record.rows[-1]}", err=True)
             except BaseException as error:
                 failures.append(error)
             finally:

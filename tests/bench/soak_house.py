@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,9 +28,8 @@ from bgcamd.matting.fake import FakeEngine
 from bgcamd.pipeline import Pipeline
 from bgcamd.service.client import Client
 from bgcamd.service.model import Model
-from bgcamd.settings import SceneChange, load_settings
 from bgcamd.video.v4l2.fake_kernel import FakeCamera, FakeKernel, FakeLoopback
-from bgcamd.video.v4l2.kernel import LINUX, Argument
+from bgcamd.video.v4l2.kernel import LINUX, Argument, Kernel
 
 SIZE = Size(64, 48)
 MODELS = ("auto", "second", "third")
@@ -136,13 +134,8 @@ class House:
         with ExitStack() as stack:
             stack.enter_context(_patched(self))
             stack.enter_context(self._started())
-            sys.setswitchinterval(0.0005)
-            cv2.setNumThreads(1)
-            given = {"camera.address": "/dev/video0", "camera.size": f"{SIZE.width}x{SIZE.height}",
-                     "camera.linger": "0.05", "output.addresses": ("loopback:",), "control.socket": str(self.socket),
-                     "preview.folder": str(self.home / "mine")}  # fmt: skip
-            settings = load_settings(None, given)
-            program.run(settings, SceneChange(), instance="bgcamd", model_asked=False)
+            words = ("--camera", "/dev/video0", "--size", SIZE, "--linger", "0.05", "--output", "loopback:")
+            program.main.main([*map(str, words), "--socket", str(self.socket)], standalone_mode=False)
 
     @contextmanager
     def _started(self) -> Iterator[None]:
@@ -234,7 +227,7 @@ class House:
 @contextmanager
 def _patched(house: House) -> Iterator[None]:
     """The fake kernel in the real one's place, by its methods: it is the default of many a function."""
-    calls = ("open", "close", "ioctl", "mmap", "poll", "write", "video_nodes")
+    calls = [name for name in vars(Kernel) if not name.startswith("_")]
     vars(LINUX).update({name: getattr(house.kernel, name) for name in calls})
     real, program.Networks = program.Networks, lambda *_: house.networks  # type: ignore[assignment,misc]
     try:

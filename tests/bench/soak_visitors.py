@@ -96,9 +96,14 @@ class User(Visitor):
             self.house.until_seen(3)
 
     def pause(self) -> None:
-        """The camera is closed, and opened again."""
-        self.house.ask("Pause")
+        """The camera is closed, and opened again; viewers see each kind of card."""
+        with (self.house.home / "0.png").open("rb") as file:
+            self.house.ask("Pause", (file.fileno(),), picture=0, name="0.png")
+        self.house.ask("Pause", text="Back at three")
         self.house.until("paused")
+        self.house.ask("Resume")
+        self.house.until_seen()
+        self.house.ask("Pause", freeze=True)
         self.house.ask("Resume")
         self.house.until_seen()
 

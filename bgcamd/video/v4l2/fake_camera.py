@@ -105,7 +105,8 @@ class FakeCamera(FakeDevice):
     def open(self, fd: int) -> None:
         if self.denied:
             raise failure(errno.EACCES)
-        self._fds.add(fd)
+        with self._lock:
+            self._fds.add(fd)
 
     def close(self, fd: int) -> None:
         with self._lock:
