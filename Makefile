@@ -2,6 +2,7 @@
 # make test    set up, fetch the models that the tests use, and test
 # make check   ruff and mypy                                     make bench   how fast it is here (10 minutes)
 # make soak    2,000,000 frames and all that can happen meanwhile (20 minutes): what is left of it
+# make fuzz    whatever comes from outside, by libFuzzer; RUNS=1000000 for the socket, a fifth for all others
 # make setup   only set up: .venv, bgcamd in it, the default model and the demo's picture
 # make e2e     programs, then guest:
 # make programs  with real programs on this machine: ffmpeg, a headless browser, a window on a screen of its own
@@ -13,6 +14,7 @@
 # make clean   remove .venv and what was built (fetched models stay in ~/.cache/bgcamd)
 
 ARGS ?=
+RUNS ?= 1000000
 BIN := .venv/bin
 FETCHED := selfie
 FETCHED_FOR_TESTS := $(FETCHED) rvm u2netp
@@ -23,7 +25,7 @@ GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo '[rtx]')
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: setup run test e2e programs guest check bench soak gpu-test gpu-bench install uninstall deb lock audit clean
+.PHONY: setup run test e2e programs guest check bench soak fuzz gpu-test gpu-bench install uninstall deb lock audit clean
 
 setup: $(BIN)/.installed
 	@$(BIN)/bgcam models fetch --demo $(FETCHED)
@@ -58,6 +60,9 @@ bench: setup
 
 soak: $(BIN)/.installed
 	@$(BIN)/python tests/bench/soak.py $(ARGS)
+
+fuzz: $(BIN)/.fuzzing
+	@$(BIN)/python tests/fuzz/run.py --runs $(RUNS) $(ARGS)
 
 gpu-test: $(BIN)/.developing
 	@$(BIN)/python tests/gpu/run probe test
@@ -103,6 +108,11 @@ $(BIN)/.developing: pyproject.toml $(LOCK) | $(BIN)/pip
 	@$(PIP_INSTALL) --require-hashes --requirement $(LOCK)
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@ $(BIN)/.installed
+
+# Not locked: atheris is not to be had for every Python.
+$(BIN)/.fuzzing: $(BIN)/.developing
+	@$(PIP_INSTALL) --no-build-isolation --editable '.[fuzz]'
+	@touch $@
 
 $(BIN)/pip:
 	@test -n "$(PYTHON)" || { echo "bgcamd needs Python 3.11 or newer: sudo apt-get install python3 python3-venv"; exit 1; }

@@ -80,7 +80,7 @@ class Control:
     WORDS = (
         '"method":"org.bgcam.', '"parameters":{', '"oneway":true', '"more":true', '"replace":0', '"name":"', '"blur":',
         '"choice":"', '"fit":"', "GetStatus", "Monitor", "Set", "Look", "Snapshot", "Backgrounds", "Thumbnail",
-        "Forget", "Pause", "Resume", "org.varlink.service.GetInfo", "GetInterfaceDescription", "\\u0000", "null", "1e9999",
+        "Forget", "Pause", "Resume", "org.varlink.service.GetInfo", "GetInterfaceDescription", "\\u0000", "1e9999",
     )  # fmt: skip
     WIRE_SEEDS = (
         _sent(0, ("GetStatus", {}), ("Monitor", {"interval_ms": 50}), more=True),

@@ -46,7 +46,7 @@ def entries(folder: Path) -> Iterator[dict[str, Entry]]:
     with Control(folder) as control, Page() as page:
         yield {
             "wire": Entry(control.wire, control.WIRE_SEEDS, control.WORDS),
-            "calls": Entry(control.calls, control.CALL_SEEDS, longest=64),
+            "calls": Entry(control.calls, control.CALL_SEEDS, longest=24),
             "scene": Entry(*_scene(folder)),
             "names": Entry(*_names(folder)),
             "settings": Entry(*_settings(folder)),
