@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket as socket_module
 import threading
 import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -37,14 +40,37 @@ def preview(port: int, opened: bool | None, socket: Path | None) -> None:
     path = found_socket(socket)
     with Client(path) as client:  # says what is wrong before there is a page to say it
         client.call("org.bgcam.GetStatus")[1].close()
-    page, ended = Page(path), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: ended.set())
-    with WebServer("127.0.0.1", port, new_secret(), page.gets, page.posts) as server:
+    page = Page(path)
+    with _told_to_end() as wait, WebServer("127.0.0.1", port, new_secret(), page.gets, page.posts) as server:
         click.echo(f"{server.url}\nCtrl-C ends it.")
         if opened if opened is not None else _has_screen():
             threading.Thread(target=webbrowser.open, args=(server.url,), daemon=True).start()
-        ended.wait()
+        wait()
+
+
+@contextmanager
+def _told_to_end() -> Iterator[Callable[[], None]]:
+    """Give what waits for the first signal to end; one that comes later ends us at once, whatever hangs.
+
+    A signal may reach any thread: the byte that Python then writes is what wakes the main one.
+    """
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    told, tell = socket_module.socketpair()
+    with told, tell:
+        tell.setblocking(False)
+        signal.set_wakeup_fd(tell.fileno(), warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda *_: None)
+
+        def wait() -> None:
+            told.recv(1)
+            for number in numbers:
+                signal.signal(number, signal.SIG_DFL)
+
+        try:
+            yield wait
+        finally:
+            signal.set_wakeup_fd(-1)
 
 
 def _has_screen() -> bool:

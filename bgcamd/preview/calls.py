@@ -33,10 +33,12 @@ class Calls:
         self._socket = socket
         self._small = threading.Lock()
 
-    def ask(self, method: str, parameters: Mapping[str, object] | None = None) -> dict[str, object]:
+    def ask(
+        self, method: str, parameters: Mapping[str, object] | None = None, *, timeout_s: float = 5.0
+    ) -> dict[str, object]:
         """Call a method of org.bgcam; return its reply."""
         with Client(self._socket) as client:
-            reply, fds = client.call(f"org.bgcam.{method}", parameters, timeout_s=_SET_S)
+            reply, fds = client.call(f"org.bgcam.{method}", parameters, timeout_s=timeout_s)
             fds.close()
             return reply
 
@@ -45,7 +47,7 @@ class Calls:
         for name in parameters:
             if name not in SETTABLE:
                 raise UsageError(f"{name[:40]!r} is nothing to set here")
-        return self.ask("Set", parameters)
+        return self.ask("Set", parameters, timeout_s=_SET_S)
 
     def show(self, content: bytes, name: str) -> dict[str, object]:
         """Show a picture or a clip behind the person; return the scene."""

@@ -48,7 +48,7 @@ function render(found) {
   for (const [name, usual] of Object.entries(EDGES)) slide(name, scene[name] ?? usual);
   slide("fit", scene.fit);
   $("#pace").textContent = state === "live" ? `${figure(found.fps)} fps, ${figure(found.age_ms?.p50)} ms delay` : "";
-  list($("#problems"), found.problems ?? [], (text) => element("li", { textContent: text }));
+  list($("#problems"), found.problems ?? [], problem);
   renderFigures(found);
   const now = JSON.stringify(scene);
   if (now !== shownScene) {
@@ -247,7 +247,7 @@ function lost(error) {
   status = null;
   shownScene = "";
   $("#pace").textContent = "";
-  list($("#problems"), [], null);
+  list($("#problems"), [], problem);
   const daemon = error instanceof Refused;
   say(daemon ? "bgcamd does not answer" : "Disconnected", "lost");
   cover(
@@ -291,6 +291,10 @@ function list(box, texts, make) {
   if (box.dataset.shown === JSON.stringify(texts)) return;
   box.dataset.shown = JSON.stringify(texts);
   box.replaceChildren(...texts.map(make));
+}
+
+function problem(text) {
+  return element("li", { textContent: text });
 }
 
 function element(name, properties) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
 import signal
@@ -62,6 +63,16 @@ def test_it_prints_the_address_of_a_page_and_ends_quietly_when_told(daemon: Path
         assert program.wait(10) == 0
         assert program.stderr is not None
         assert program.stderr.read() == ""
+
+
+def test_it_ends_also_where_the_kernel_gives_the_signal_to_another_thread(daemon: Path) -> None:
+    with previewing("--socket", daemon) as (program, url):
+        assert asked(url) == 200
+        others = [
+            int(task.name) for task in Path(f"/proc/{program.pid}/task").iterdir() if task.name != str(program.pid)
+        ]
+        ctypes.CDLL(None).tgkill(program.pid, others[0], signal.SIGINT)
+        assert program.wait(10) == 0
 
 
 def test_each_run_has_another_secret(daemon: Path) -> None:

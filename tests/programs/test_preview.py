@@ -235,6 +235,7 @@ def test_the_page_says_when_the_daemon_has_gone_and_goes_on_when_it_is_back(
         daemon.wait()
         wait_for_text(page, "#state", "does not answer")
         wait_for_text(page, "#cover", "no bgcamd is running")
+        assert [text for text in page.errors if "Failed to load" not in text] == []
         with programs.daemon():
             wait_for_text(page, "#state", "Live")
             page.wait_for("document.querySelector('#cover').hidden")
