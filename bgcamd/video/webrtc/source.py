@@ -44,7 +44,7 @@ class WebRtcSource:
     size: of the newest frame read; before, what the page asks of the camera.
     url: the page's.
     see: how a person uses it.
-    awaited: what there is no picture without, and what to do: its silence is no fault of it.
+    awaited: what is missing when nothing comes, and what to do: its silence is no fault of it.
 
     Raises
     ------
@@ -77,7 +77,8 @@ class WebRtcSource:
             self._stack = stack.pop_all()
         self.url = server.url + address.name
         self.see = f"open {self.url} in a browser"
-        self.awaited = ("no browser sends its camera", self.see)
+        # It is written into the picture, for everybody to see: the address, which is secret, is not.
+        self.awaited = ("no browser sends its camera", "open the page that bgcamd named when it started")
 
     def read(self, timeout_s: float) -> Frame | None:
         """Return the newest frame not yet read, I420; it stays valid as long as it is held. Raises nothing."""

@@ -95,9 +95,12 @@ def test_a_viewers_offer_is_answered_but_gives_nothing(source: WebRtcSource, cli
     assert source.read(0.3) is None
 
 
-def test_it_says_what_it_waits_for(source: WebRtcSource) -> None:
+def test_it_says_where_a_browser_sends_but_not_to_those_who_see_the_picture(source: WebRtcSource) -> None:
+    assert re.fullmatch(rf"http://127\.0\.0\.1:[0-9]+/{SECRET}/in", source.url)
     assert source.see == f"open {source.url} in a browser"
-    assert source.awaited == ("no browser sends its camera", source.see)
+    what, hint = source.awaited
+    assert what == "no browser sends its camera"
+    assert SECRET not in hint
 
 
 def test_its_page_asks_for_a_camera(source: WebRtcSource) -> None:
