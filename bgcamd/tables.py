@@ -21,6 +21,7 @@ from bgcamd.errors import BgcamError, ModelError
 
 T = TypeVar("T")
 
+_MOST_BYTES = 1 << 20
 _NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -55,7 +56,11 @@ def parse_toml(path: Path) -> dict[str, Any]:
     """Return what a TOML file says. Raises OSError, and TomlError with the file and the line."""
     content = ""
     try:
-        content = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+        if len(raw) > _MOST_BYTES:  # /dev/zero, say
+            raise TomlError(f"{path}: more than {_MOST_BYTES >> 20} MiB", "settings and manifests have some kilobytes")
+        content = raw.decode("utf-8")
         return tomllib.loads(content)
     except UnicodeDecodeError as error:
         raise TomlError(f"{path}: not UTF-8 text (byte {error.start})", "save it as UTF-8") from error

@@ -129,3 +129,13 @@ def test_any_bytes_are_refused_in_one_line(tmp_path: Path, content: bytes) -> No
     with pytest.raises(ModelError) as caught:
         read_toml(path, Bicycle)
     assert "\n" not in caught.value.message
+
+
+def test_a_file_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(ModelError, match="more than 1 MiB"):
+        read_toml(Path("/dev/zero"), Bicycle)
+
+
+def test_a_path_that_is_none_is_an_error_of_ours() -> None:
+    with pytest.raises(ModelError, match="null"):
+        read_toml(Path("a\0b.toml"), Bicycle)
