@@ -83,6 +83,10 @@ class Desk:
         times = np.load(self.times)
         return np.diff(times[times > times[0] + 1_000_000_000]) / 1e6
 
+    def ages_ms(self) -> np.ndarray:
+        """How old each live frame of the last daemon was when it had been written, but for its first second."""
+        return np.load(self.times.with_suffix(".ages.npy"))[30:] / 1e6
+
 
 @click.command()
 @click.option("--seconds", default=60, show_default=True, help="How long the daemon runs in its steady state.")
@@ -93,6 +97,7 @@ def main(seconds: int, runs: int) -> None:
         desk = Desk(Path(folder))
         show_start(desk, runs)
         show_steady(desk, seconds)
+        show_loaded(desk, seconds)
         show_client(desk, runs)
         show_changes(desk, 10)
 
@@ -142,6 +147,32 @@ def show_steady(desk: Desk, seconds: int) -> None:
         "fds/threads",
     )
     show(f"steady state: a {HD} clip of 30 fps for a camera, {seconds} s", head, rows)
+
+
+def show_loaded(desk: Desk, seconds: int) -> None:
+    """Other programs want every core all the time, at the same priority."""
+    rows = []
+    for burners in (0, os.cpu_count() or 1, 2 * (os.cpu_count() or 1)):
+        with desk.daemon("--replace", str(desk.pictures[0])), _busy(burners):
+            time.sleep(seconds)
+            dropped = desk.ask("GetStatus")["status"]["dropped"]
+        ages, gaps = desk.ages_ms(), desk.gaps_ms()
+        percentiles = " / ".join(f"{np.percentile(ages, share):.1f}" for share in (50, 95, 99))
+        rows.append((burners, len(ages), dropped, percentiles, f"{ages.max():.1f}", f"{np.percentile(gaps, 99):.1f}"))
+    head = ("busy processes", "frames", "dropped", "age ms p50/p95/p99", "age ms max", "gap ms p99")
+    show(f"age at the write with {os.cpu_count()} cores busy, {HD} at 30 fps, {seconds} s", head, rows)
+
+
+@contextmanager
+def _busy(count: int) -> Iterator[None]:
+    """So many processes that do nothing else than to compute."""
+    started = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def show_client(desk: Desk, runs: int) -> None:

@@ -1,6 +1,7 @@
-"""bgcamd with an output ``null:`` that remembers when each frame came; daemon.py runs it.
+"""bgcamd with an output ``null:`` that remembers when each frame came, and how old it was; daemon.py runs it.
 
-timed_daemon.py TIMES.npy OPTIONS OF BGCAMD: writes CLOCK_MONOTONIC in ns, int64, when it ends.
+timed_daemon.py TIMES.npy OPTIONS OF BGCAMD: writes CLOCK_MONOTONIC in ns, int64, when it ends; and the ages of the
+live frames, ns, to TIMES.ages.npy.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from bgcamd import wiring
 from bgcamd.__main__ import main
 from bgcamd.frame import Frame
+from bgcamd.stats import Stats
 from bgcamd.video.null import NullSink
 
 _file = Path(sys.argv.pop(1))
@@ -36,7 +38,18 @@ class TimedSink(NullSink):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         np.save(_file, np.array(self.times))
+        np.save(_file.with_suffix(".ages.npy"), np.array(_ages))
 
 
+_ages = array("q")
+_written = Stats.written
+
+
+def _noted(self: Stats, captured_ns: int, now_ns: int) -> None:
+    _ages.append(now_ns - captured_ns)
+    _written(self, captured_ns, now_ns)
+
+
+Stats.written = _noted  # type: ignore[method-assign]
 wiring.NullSink = TimedSink  # type: ignore[misc]
 main(prog_name="bgcamd")
