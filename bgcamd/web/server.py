@@ -21,11 +21,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from bgcamd.errors import BgcamError, SinkError
 from bgcamd.web.answers import Request, Route, Stream, as_json
 from bgcamd.web.budget import Budget
+from bgcamd.web.hosts import is_ours, plain
 
 _CONNECTIONS = 16
 _STALLED_S = 5.0  # how long a client may be silent within a request or take nothing of an answer
@@ -87,18 +88,6 @@ class WebServer(ThreadingHTTPServer):
             return socket.gethostname()
         return str(self._host) if self._host.version == 4 else f"[{self._host}]"
 
-    def is_ours(self, host: str) -> bool:
-        """Whether a request's Host is a name of this machine or a bare address, with our port."""
-        try:
-            parts = urlsplit(f"//{host.lower()}")
-            name, port = parts.hostname or "", parts.port or 80
-        except ValueError:
-            return False
-        if port != self.server_port or parts.netloc != host.lower() or "@" in host:
-            return False
-        own = socket.gethostname().lower()
-        return name in {"localhost", own, f"{own}.local"} or _is_address(name)
-
     def server_bind(self) -> None:
         """Bind; without HTTPServer's look-up of the host's name, which may ask the network."""
         socketserver.TCPServer.server_bind(self)
@@ -148,20 +137,6 @@ class WebServer(ThreadingHTTPServer):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _plain(host: str) -> str:
-    """An IPv4 address also where it came to a socket of IPv6."""
-    address = ipaddress.ip_address(host)
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -238,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self) -> Route | None:
         """What answers this request; None, and an error sent, where nothing does."""
-        if not self.server.is_ours(self.headers.get("Host", "")):
+        if not is_ours(self.headers.get("Host", ""), self.server.server_port):
             self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
             return None
         given, _, rest = self.path.removeprefix("/").partition("?")[0].partition("/")
@@ -257,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, route: Route, body: bytes) -> None:
         query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True, max_num_fields=16))
         try:
-            client, host = _plain(self.client_address[0]), _plain(self.connection.getsockname()[0])
+            client, host = plain(self.client_address[0]), plain(self.connection.getsockname()[0])
             answer = route.answer(Request(query, body, client, host))
         except BgcamError as error:
             answer = as_json({"error": error.message, "hint": error.hint}, HTTPStatus.CONFLICT)
