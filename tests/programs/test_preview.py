@@ -226,6 +226,18 @@ def test_pause_shows_the_card_and_no_room_before_it(page: Page, programs: Progra
     wait_for_colour(page, ROOM, across=0.3)
 
 
+def test_a_page_that_nobody_sees_looks_at_nothing(page: Page) -> None:
+    hide = "Object.defineProperty(document, 'hidden', { value: %s, configurable: true })"
+    event = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.run(f"{hide % 'true'} && {event}")
+    page.wait_for("new Promise((done) => setTimeout(() => done(true), 300))")  # what was on its way
+    number = page.run(NUMBER)
+    page.wait_for("new Promise((done) => setTimeout(() => done(true), 700))")
+    assert page.run(NUMBER) == number
+    page.run(f"{hide % 'false'} && {event}")
+    page.wait_for(f"{NUMBER} > {number}")
+
+
 def test_the_page_says_when_the_daemon_has_gone_and_goes_on_when_it_is_back(
     programs: Programs, browser: Browser
 ) -> None:
