@@ -41,6 +41,7 @@ from bgcamd.video.v4l2 import devices
 from bgcamd.video.v4l2.camera import V4L2Camera, look
 from bgcamd.video.v4l2.loopback import LoopbackSink
 from bgcamd.video.v4l2.loopback_control import find_or_make_loopback
+from bgcamd.video.v4l2.loopback_device import NOBODY, Keeper
 from bgcamd.video.v4l2.memory import Registrar
 from bgcamd.video.v4l2.modes import HD
 from bgcamd.web.secret import kept_secret
@@ -185,11 +186,16 @@ def check_output(output: OutputAddress) -> None:
         check_clip_target(output.path, alpha=False, overwrite=False)
 
 
-def output_plan(output: OutputAddress, size: Size, rate: Fraction, socket: Path | None = None) -> OutputPlan:
-    """Say how an output is opened. socket: the daemon's, for a page; None where there is no daemon."""
+def output_plan(
+    output: OutputAddress, size: Size, rate: Fraction, socket: Path | None = None, keeper: Keeper = NOBODY
+) -> OutputPlan:
+    """Say how an output is opened.
+
+    socket: the daemon's, for a page; None where there is no daemon. keeper: keeps a virtual camera for the next run.
+    """
     if isinstance(output, Preview):
         return OutputPlan(str(output), _page(output.port, socket))
-    return OutputPlan(str(output), _output_opener(output, size, rate))
+    return OutputPlan(str(output), _output_opener(output, size, rate, keeper))
 
 
 def _page(port: int, socket: Path | None) -> Callable[[], Sink]:
@@ -198,12 +204,12 @@ def _page(port: int, socket: Path | None) -> Callable[[], Sink]:
     return lambda: PreviewSink(socket, port=port, secret=kept_secret(state_folder()))
 
 
-def _output_opener(output: OutputAddress, size: Size, rate: Fraction) -> Callable[[], Sink]:
+def _output_opener(output: OutputAddress, size: Size, rate: Fraction, keeper: Keeper) -> Callable[[], Sink]:
     match output:
         case Loopback(label):
-            return lambda: LoopbackSink(None, label=label, size=size, fps=float(rate))
+            return lambda: LoopbackSink(None, label=label, size=size, fps=float(rate), keeper=keeper)
         case Device(path):
-            return lambda: LoopbackSink(str(path), size=size, fps=float(rate))
+            return lambda: LoopbackSink(str(path), size=size, fps=float(rate), keeper=keeper)
         case File(path):
             return lambda: Beside(_recording(path, size, rate))
         case Null():

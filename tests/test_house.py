@@ -30,7 +30,7 @@ FLOORS = [
     {"live"},
     {"service"},
     {"wiring", "networks", "streams", "preview", "process", "doctor"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "start"},
 ]
 """From the ground up. A room imports from its own floor and those below."""
 STRANGERS = {"video", "matting", "canvas"}

@@ -13,9 +13,10 @@ import os
 import socket
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 _log = logging.getLogger(__name__)
 _FIRST_FD = 3
@@ -47,7 +48,7 @@ def watchdog_interval() -> float | None:
 
 def listen_fds() -> list[int]:
     """The sockets that systemd listens on for us; see ``listen.adopt``. They stay open, and are not inherited."""
-    return [fd for fd in _handed_over() if _is_socket(fd)]
+    return list(_handed_over().sockets)
 
 
 def turn_away() -> None:
@@ -62,7 +63,7 @@ def turn_away() -> None:
 
 def stored_fds() -> dict[str, int]:
     """What an earlier run of the service gave to ``store_fd``, by name; the caller's to close."""
-    return {name: fd for fd, name in _handed_over().items() if not _is_socket(fd)}
+    return dict(_handed_over().stored)
 
 
 def store_fd(name: str, fd: int) -> bool:
@@ -114,7 +115,22 @@ def _send(address: str, message: str, fds: Sequence[int]) -> bool:
     return True
 
 
-def _handed_over() -> dict[int, str]:
+class _HandedOver(NamedTuple):
+    """Descriptors that were there at the start. stored: by the name that ``store_fd`` gave them."""
+
+    sockets: tuple[int, ...]
+    stored: Mapping[str, int]
+
+
+@cache
+def _handed_over() -> _HandedOver:
+    """Looked at once: the number of one that has been closed is soon another file's."""
+    given = _by_protocol()
+    sockets = tuple(fd for fd in given if _is_socket(fd))
+    return _HandedOver(sockets, {name: fd for fd, name in given.items() if fd not in sockets})
+
+
+def _by_protocol() -> dict[int, str]:
     """Descriptor -> the name that the unit or ``store_fd`` gave it; nothing where they are another process's."""
     if (daemon := _library("daemon")) is not None:
         return dict(daemon.listen_fds_with_names(unset_environment=False))

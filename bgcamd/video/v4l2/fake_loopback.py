@@ -107,10 +107,14 @@ class FakeLoopback(FakeDevice):
 
     def _s_fmt(self, fd: int, answer: vd.Format) -> None:
         self._must_be_output(fd, answer.type)
-        if self.held or self._owner not in (None, fd):
+        if self.streaming or self._owner not in (None, fd):  # also the writer itself, until it stops
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
         answer.fmt.pix = self.fixed or _filled(answer.fmt.pix)
         self.format, self._owner = vd.PixFormat.from_buffer_copy(answer.fmt.pix), fd
+
+    def _g_fmt(self, fd: int, answer: vd.Format) -> None:
+        self._must_be_output(fd, answer.type)
+        answer.fmt.pix = self.format
 
     def _s_parm(self, fd: int, answer: vd.StreamParm) -> None:
         self._must_be_output(fd, answer.type)
@@ -139,6 +143,7 @@ class FakeLoopback(FakeDevice):
 
 _ANSWERS: dict[int, Callable[[FakeLoopback, int, Any], None]] = {
     vd.VIDIOC_QUERYCAP: FakeLoopback._querycap,
+    vd.VIDIOC_G_FMT: FakeLoopback._g_fmt,
     vd.VIDIOC_S_FMT: FakeLoopback._s_fmt,
     vd.VIDIOC_S_PARM: FakeLoopback._s_parm,
     vd.VIDIOC_STREAMOFF: FakeLoopback._streamoff,

@@ -91,6 +91,13 @@ def set_format(kernel: Kernel, fd: int, kind: int, pix: PixFormat, *, only_try: 
     return PixFormat.from_buffer_copy(request.fmt.pix)
 
 
+def get_format(kernel: Kernel, fd: int, kind: int) -> PixFormat:
+    """VIDIOC_G_FMT: the format that the device has now."""
+    request = Format(type=kind)
+    kernel.ioctl(fd, vd.VIDIOC_G_FMT, request)
+    return PixFormat.from_buffer_copy(request.fmt.pix)
+
+
 def set_rate(kernel: Kernel, fd: int, kind: int, rate: Fraction) -> Parm:
     """VIDIOC_S_PARM; return what the driver made of it."""
     request = StreamParm(type=kind)

@@ -18,7 +18,7 @@ from bgcamd.frame import Frame, PixelFormat, Plane, Size
 from bgcamd.video.v4l2 import ioctls
 from bgcamd.video.v4l2.advice import LABEL
 from bgcamd.video.v4l2.kernel import LINUX, Kernel
-from bgcamd.video.v4l2.loopback_device import LoopbackDevice
+from bgcamd.video.v4l2.loopback_device import NOBODY, Keeper, LoopbackDevice
 from bgcamd.video.v4l2.readers import watch_readers
 
 _FORMATS = {
@@ -82,15 +82,23 @@ class LoopbackSink:
     ----------
     device: "/dev/videoN" or a label; None for ``label``.
     size, fps: for the life of the sink; even width and height.
+    keeper: who keeps the device open for the next run.
 
     Raises what LoopbackDevice raises.
     """
 
     def __init__(
-        self, device: str | None, *, label: str = LABEL, size: Size, fps: float, kernel: Kernel = LINUX
+        self,
+        device: str | None,
+        *,
+        label: str = LABEL,
+        size: Size,
+        fps: float,
+        kernel: Kernel = LINUX,
+        keeper: Keeper = NOBODY,
     ) -> None:
         self._size = size
-        opened = LoopbackDevice(device or label, size=size, fps=fps, kernel=kernel)
+        opened = LoopbackDevice(device or label, size=size, fps=fps, kernel=kernel, keeper=keeper)
         self._name = f"{opened.card} ({opened.node})"
         self._packed = Packer(size)
         self._readers = watch_readers(opened.node, kernel)

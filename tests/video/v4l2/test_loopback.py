@@ -63,6 +63,83 @@ def test_it_is_a_camera_from_the_first_frame_until_it_is_closed() -> None:
     output.close()
 
 
+class Kept:
+    """Keeps one device, as systemd does between two runs."""
+
+    def __init__(self, left: int | None = None) -> None:
+        self.left, self.kept, self.forgotten = left, 0, 0
+
+    def take(self, _node: str, /) -> int | None:
+        left, self.left = self.left, None
+        return left
+
+    def keep(self, _node: str, _fd: int, /) -> bool:
+        self.kept += 1
+        return True
+
+    def forget(self, _node: str, /) -> None:
+        self.forgotten += 1
+
+
+def left_open(kernel: FakeKernel, device: FakeLoopback) -> int:
+    """The descriptor of a run that has ended, still open and streaming."""
+    ended = LoopbackDevice(device.node, size=SIZE, fps=30, kernel=kernel)
+    ended.write(np.zeros(BYTES, np.uint8))
+    device.requests.clear()
+    return ended._fd
+
+
+def test_one_that_is_kept_goes_on_streaming_when_it_is_closed() -> None:
+    device, keeper = FakeLoopback(), Kept()
+    with LoopbackSink(None, size=SIZE, fps=30, kernel=FakeKernel(device), keeper=keeper) as output:
+        output.write(packed()[1])
+    assert vd.VIDIOC_STREAMOFF not in device.requests
+    assert (keeper.kept, keeper.forgotten) == (1, 0)
+
+
+def test_one_that_was_left_open_is_written_to_as_it_is() -> None:
+    device = FakeLoopback()
+    kernel = FakeKernel(device)
+    keeper = Kept(left_open(kernel, device))
+    with LoopbackSink(None, size=SIZE, fps=30, kernel=kernel, keeper=keeper) as output:
+        output.write(packed()[1])
+        assert device.streaming
+    assert vd.VIDIOC_S_FMT not in device.requests
+    assert vd.VIDIOC_STREAMOFF not in device.requests
+    assert keeper.kept == 0  # it is kept already
+    assert kernel.descriptors == 0
+
+
+def test_one_that_was_left_open_in_another_size_gets_the_new_one() -> None:
+    device = FakeLoopback()
+    kernel = FakeKernel(device)
+    keeper = Kept(left_open(kernel, device))
+    with LoopbackSink(None, size=Size(32, 32), fps=30, kernel=kernel, keeper=keeper) as output:
+        output.write(packed(Size(32, 32))[1])
+        assert (device.format.width, device.format.height) == (32, 32)
+
+
+def test_one_that_was_left_open_and_is_gone_is_kept_no_more() -> None:
+    device = FakeLoopback()
+    kernel = FakeKernel(device)
+    keeper = Kept(left_open(kernel, device))
+    device.unplug()
+    with pytest.raises(SinkError):
+        LoopbackDevice(device.node, size=SIZE, fps=30, kernel=kernel, keeper=keeper)
+    assert keeper.forgotten == 1
+    assert kernel.descriptors == 0
+
+
+def test_one_that_fails_is_kept_no_more() -> None:
+    device, keeper = FakeLoopback(), Kept()
+    with LoopbackSink(None, size=SIZE, fps=30, kernel=FakeKernel(device), keeper=keeper) as output:
+        device.takes = 1
+        with pytest.raises(SinkError):
+            output.write(packed()[1])
+        assert keeper.forgotten == 1
+    assert vd.VIDIOC_STREAMOFF in device.requests
+
+
 def test_nothing_is_stopped_that_never_started() -> None:
     device = FakeLoopback()
     with sink(device)[0]:
