@@ -24,6 +24,17 @@ SECRET = "0123456789abcdefghijkl"
 LONGEST = 1000
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
+
+
 class Tape:
     """A stream that goes on until its reader leaves."""
 
@@ -363,6 +374,7 @@ def test_a_port_can_be_taken_again_at_once(server: WebServer) -> None:
         assert status(again) == 404
 
 
+@needs_ipv6
 def test_ipv6_is_served_and_named_in_brackets() -> None:
     with made(host="::1") as server:
         assert server.url == f"http://[::1]:{server.server_port}/{SECRET}/"
@@ -370,6 +382,7 @@ def test_ipv6_is_served_and_named_in_brackets() -> None:
             assert json.load(response)["at"] == "::1"
 
 
+@needs_ipv6
 def test_every_interface_of_ipv6_is_also_those_of_ipv4() -> None:
     with made(host="::") as server, connected(server) as client:
         head = f"GET /{SECRET}/echo HTTP/1.0\r\nHost: localhost:{server.server_port}\r\n\r\n"

@@ -18,7 +18,6 @@ _SECOND = 1_000_000_000
 _BITS_PER_PIXEL = Fraction(1, 10)
 _LEAST_BITS = 500_000
 _GROUP_S = 5
-_ONE_THREAD = 640 * 480  # pixels
 
 
 class Vp8Encoder:
@@ -30,14 +29,13 @@ class Vp8Encoder:
     def __init__(self, size: Size, rate: Fraction) -> None:
         self.size = Size(size.width & ~1, size.height & ~1)
         self._ticks = 0
-        pixels = self.size.width * self.size.height
-        bits = max(int(pixels * rate * _BITS_PER_PIXEL), _LEAST_BITS)
+        bits = max(int(self.size.width * self.size.height * rate * _BITS_PER_PIXEL), _LEAST_BITS)
         context = self._context = av.CodecContext.create("libvpx", "w")
         context.width, context.height = self.size
         context.pix_fmt = "yuv420p"
         context.time_base, context.framerate = Fraction(1, TICKS), rate
         context.gop_size = round(rate * _GROUP_S)
-        context.thread_count = 1 if pixels <= _ONE_THREAD else 2
+        context.thread_count = 1  # more of libvpx' wait for each other by turning round: three times the work
         context.bit_rate = bits
         context.options = {
             "deadline": "realtime",

@@ -25,6 +25,17 @@ from bgcamd.video.webrtc.sink import WebRtcSink
 SECRET = "0123456789abcdefghijkl"
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
+
+
 def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -32,8 +43,8 @@ def free_port() -> int:
         return port
 
 
-def made(size: Size = SIZE) -> WebRtcSink:
-    return WebRtcSink(Served("webrtc", "127.0.0.1", free_port(), "output"), size=size, rate=Fraction(30), secret=SECRET)
+def made(size: Size = SIZE, host: str = "127.0.0.1") -> WebRtcSink:
+    return WebRtcSink(Served("webrtc", host, free_port(), "output"), size=size, rate=Fraction(30), secret=SECRET)
 
 
 @pytest.fixture
@@ -153,6 +164,18 @@ def test_only_the_interface_of_the_address_is_used(sink: WebRtcSink, clients: Ca
     candidates = re.findall("a=candidate:.*", answer["sdp"])
     assert [candidate.split()[4] for candidate in candidates] == ["127.0.0.1"]
     assert [candidate.split()[7] for candidate in candidates] == ["host"]
+
+
+@pytest.mark.parametrize("everywhere", ["0.0.0.0", pytest.param("::", marks=needs_ipv6)])
+def test_listening_everywhere_only_the_interface_is_used_on_which_the_browser_came(
+    clients: Callable[..., Client], everywhere: str
+) -> None:
+    with made(host=everywhere) as sink:
+        viewer = clients()
+        _, answer = viewer.connect(re.sub("//[^:]+:", "//127.0.0.1:", sink.url))
+        assert {line.split()[4] for line in re.findall("a=candidate:.*", answer["sdp"])} == {"127.0.0.1"}
+        with playing(lambda: sink.write(plain(RED))):
+            assert shows(viewer, RED)
 
 
 def test_nothing_is_sent_to_an_address_because_somebody_names_it(
