@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from bgcamd.canvas.card import Cards
 from bgcamd.cli.announce import announce
 from bgcamd.cli.edge import Edge
 from bgcamd.cli.options import daemon_options, instance_option, scene_options
-from bgcamd.errors import BgcamError, InputError, ModelError, SettingsError, UsageError
+from bgcamd.decoding.decoders import Decoders
+from bgcamd.errors import BgcamError, ModelError, SettingsError, UsageError
 from bgcamd.frame import BT601, Frame, PixelFormat
 from bgcamd.live.capture import Capture
 from bgcamd.live.demand import Demand
@@ -34,8 +35,8 @@ from bgcamd.live.wording import STARTING
 from bgcamd.networks import Networks
 from bgcamd.paths import DEFAULT_INSTANCE, named_socket, service_socket, state_folder, user_socket
 from bgcamd.pipeline import fit_to
-from bgcamd.prepare import background_of, prepare
-from bgcamd.scene import Blur, PreparedScene, Scene
+from bgcamd.prepare import prepare, prepare_first
+from bgcamd.scene import Clip, Picture, Scene
 from bgcamd.service import systemd
 from bgcamd.service.backgrounds import Backgrounds
 from bgcamd.service.control import Control
@@ -43,7 +44,6 @@ from bgcamd.service.daemon import Daemon
 from bgcamd.service.dispatch import Service
 from bgcamd.service.gallery import Gallery, usual_folders
 from bgcamd.service.heartbeat import Heartbeat
-from bgcamd.service.keeping import Keeping
 from bgcamd.service.listen import Listener, adopt, listen
 from bgcamd.service.model import Model
 from bgcamd.service.server import Server
@@ -76,28 +76,19 @@ def main(instance: str | None, config: Path | None, overrides: Mapping[str, Any]
     name = instance or DEFAULT_INSTANCE
     asked = overrides.get("model.name") is not None
     try:
-        keeping = click.get_current_context().obj
-        run(load_settings(config, overrides, name), change, instance=name, model_asked=asked, keeping=keeping)
+        run(load_settings(config, overrides, name), change, instance=name, model_asked=asked)
     except BgcamError as error:
         systemd.notify(f"STATUS={' '.join(str(error).split())}")
         systemd.turn_away()
         raise
 
 
-def run(
-    settings: Settings,
-    change: SceneChange,
-    *,
-    instance: str,
-    model_asked: bool,
-    keeping: Keeping | None = None,
-) -> None:
+def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: bool) -> None:
     """Run the daemon until it is told to stop.
 
     instance: the daemon's name, which tells where its socket and its state are, and its virtual camera's label.
     change: the scene's options. They change the scene that was live last, else the settings' one.
     model_asked: the settings' model is an option's, and so wins over the one that a client chose last.
-    keeping: what an earlier run left, and the next will find; None to ask systemd for it.
     """
     by_name = None if instance != DEFAULT_INSTANCE else named_socket()
     socket = settings.control.socket or by_name or user_socket(instance)
@@ -105,15 +96,19 @@ def run(
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.control, socket))
         choices = _choices(settings, instance)
-        air = stack.enter_context(_on_air(settings.camera, choices, socket, keeping or Keeping()))
-        saved = _saved(state, settings)
-        scene = change.applied_to(saved.scene, background_of)
+        air = stack.enter_context(_on_air(settings.camera, choices, socket))
+        decoders = stack.enter_context(Decoders())
+        saved = _saved(state, settings, decoders)
+        scene = change.applied_to(saved.scene, decoders.background_of)
+        if isinstance(scene.background, Picture | Clip):
+            decoders.expect()  # while the network is loaded
         networks = Networks(settings.model.engine, settings.model.threads, air.plate.size, settings.model.quality)
         air.camera.registrar = lambda: networks.gpu
         model, chosen = _model(networks, settings.model.name, None if model_asked else saved.model)
-        daemon = stack.enter_context(_assembled(settings, air, networks, model, scene, strangers=listener.anyone))
-        sent = Backgrounds(state / "backgrounds", background_of)
-        gallery = Gallery(sent, _folders(settings, instance), background_of)
+        made = _assembled(settings, air, networks, model, scene, decoders=decoders, strangers=listener.anyone)
+        daemon = stack.enter_context(made)
+        sent = Backgrounds(state / "backgrounds", decoders.background_of)
+        gallery = Gallery(sent, _folders(settings, instance), decoders.background_of, decoders.small)
         control = Control(daemon, gallery, state / "scene.json", chosen, paused=saved.paused)
         if saved.paused:
             daemon.pause()  # who paused, and was restarted, is not to be seen either
@@ -186,11 +181,11 @@ def _folders(settings: Settings, instance: str) -> tuple[Path, ...]:
     return usual_folders(instance, settings.file) if folder is None else (folder,)
 
 
-def _saved(state: Path, settings: Settings) -> Saved:
+def _saved(state: Path, settings: Settings, decoders: Decoders) -> Saved:
     """What was live last, as far as it can still be shown; at the first start, what the settings say."""
     file = state / "scene.json"
     if not file.exists():
-        return Saved(settings.scene.applied_to(Scene(), background_of))
+        return Saved(settings.scene.applied_to(Scene(), decoders.background_of))
     saved, note = load(file)
     if note:
         _log.warning("%s", note)
@@ -218,7 +213,7 @@ class _Air:
 
 
 @contextmanager
-def _on_air(settings: CameraSettings, choices: Choices, socket: Path, keeping: Keeping) -> Iterator[_Air]:
+def _on_air(settings: CameraSettings, choices: Choices, socket: Path) -> Iterator[_Air]:
     """The outputs, with a first card: who watched before a restart waits no longer than need be."""
     camera = Camera(choices.camera, settings.size, settings.fps)
     natural, rate = camera.look()
@@ -226,17 +221,21 @@ def _on_air(settings: CameraSettings, choices: Choices, socket: Path, keeping: K
     size = fit_to(settings.size, natural)
     plate = Plate(size, PixelFormat.I420, BT601)
     cards = Cards(plate)
-    with Outputs([output_plan(address, size, rate, socket, keeping) for address in choices.outputs]) as outputs:
-        card = cards.frame(STARTING)
-        outputs.write(card)
-        keeping.clear()
-        keeping.keep_card(*card.planes)
+    with Outputs([output_plan(address, size, rate, socket) for address in choices.outputs]) as outputs:
+        outputs.write(cards.frame(STARTING))
         yield _Air(camera, plate, cards, outputs)
 
 
 @contextmanager
 def _assembled(
-    settings: Settings, air: _Air, networks: Networks, model: Model, scene: Scene, *, strangers: bool
+    settings: Settings,
+    air: _Air,
+    networks: Networks,
+    model: Model,
+    scene: Scene,
+    *,
+    decoders: Decoders,
+    strangers: bool,
 ) -> Iterator[Daemon]:
     """The live loop with everything round it.
 
@@ -251,7 +250,7 @@ def _assembled(
             mailbox=mailbox,
             outputs=outputs,
             pipeline=model.pipeline,
-            scene=_ready(scene, plate),
+            scene=prepare_first(scene, plate, decoders),
             demand=Demand(lambda: outputs.watched or looks.watched, _linger(settings.camera, air.camera)),
             looks=looks,
             draw_card=air.cards.frame,
@@ -261,7 +260,7 @@ def _assembled(
             capture=capture,
             outputs=outputs,
             model=model,
-            prepare=lambda wanted: prepare(wanted, plate),
+            prepare=lambda wanted: prepare(wanted, plate, decoders=decoders),
             open_model=lambda name: _asked_model(networks, name, strangers=strangers),
             rescue=networks.rescue,
         )
@@ -279,15 +278,6 @@ def _asked_model(networks: Networks, name: str, *, strangers: bool) -> Model:
     if strangers and ("/" in name or name.endswith(".toml")):
         raise ModelError(f"{name}: only models by name here", "bgcam models lists them")
     return networks.open(name)
-
-
-def _ready(scene: Scene, plate: Plate) -> PreparedScene:
-    """The first scene. A saved picture that can no longer be shown gives way to a blur: never the room."""
-    try:
-        return prepare(scene, plate)
-    except InputError as error:
-        _log.warning("%s; the background is blurred instead", error)
-        return prepare(replace(scene, background=Blur()), plate)
 
 
 if __name__ == "__main__":

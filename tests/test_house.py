@@ -26,7 +26,7 @@ FLOORS = [
     {"bgcamd", "atomic", "errors", "frame", "protocols", "paths", "tables", "wheels"},
     {"scene", "values", "toml_file", "settings", "assets", "cuda", "web"},
     {"video", "matting", "canvas"},
-    {"prepare", "pipeline", "effort", "gaze", "graphs", "stats", "quality"},
+    {"decoding", "prepare", "pipeline", "effort", "gaze", "graphs", "stats", "quality"},
     {"live"},
     {"service"},
     {"wiring", "networks", "streams", "preview", "process", "doctor"},

@@ -21,7 +21,6 @@ from bgcamd.service.backgrounds import Arrival
 from bgcamd.service.dispatch import Call, Interface, Method, Reply
 from bgcamd.service.gallery import Gallery, without_path
 from bgcamd.service.state import Saved, save, scene_to_dict
-from bgcamd.service.thumbnails import Thumbnails
 from bgcamd.service.varlink import in_memory
 from bgcamd.settings import SceneChange
 
@@ -83,7 +82,6 @@ class Control:
     ) -> None:
         self._controls = controls
         self._gallery = gallery
-        self._thumbnails = Thumbnails()
         self._state_file = state_file
         self._model, self._paused = model, paused
         self._changing, self._saving = threading.Lock(), threading.Lock()
@@ -266,11 +264,7 @@ class Control:
         return Reply({"backgrounds": [choice.as_dict() for choice in choices], "current": current})
 
     def _thumbnail(self, *, choice: str) -> Reply:
-        shown = self._gallery.background(self._gallery.find(choice))
-        try:
-            return Reply({"picture": 0}, fds=(in_memory(self._thumbnails.of(shown)),))
-        except InputError as error:
-            raise without_path(error, shown) from error
+        return Reply({"picture": 0}, fds=(in_memory(self._gallery.thumbnail(self._gallery.find(choice))),))
 
     def _forget(self, *, choice: str) -> Reply:
         found = self._gallery.find(choice)

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgcamd.canvas.planes import Planes
 from bgcamd.errors import InputError, UsageError
 from bgcamd.paths import config_files
 from bgcamd.scene import Background, Blur, Clip, Colour, Picture, Scene
 from bgcamd.service.backgrounds import Backgrounds
+from bgcamd.service.thumbnails import Thumbnails
 from bgcamd.video.files.images import READ_SUFFIXES
 from bgcamd.video.files.media_formats import CONTAINERS
 
@@ -62,13 +64,18 @@ class Gallery:
     sent: the pictures that clients sent.
     folders: the first of these that is there is the user's folder; its files are shown where they lie.
     kind: tells by content what a file is. Raises InputError.
+    small: reads a picture, or a clip's first frame, as small planes, R, G, B. Raises InputError.
     """
 
     def __init__(
-        self, sent: Backgrounds, folders: tuple[Path, ...], kind: Callable[[Path, str], Picture | Clip]
+        self,
+        sent: Backgrounds,
+        folders: tuple[Path, ...],
+        kind: Callable[[Path, str], Picture | Clip],
+        small: Callable[[Path], Planes],
     ) -> None:
         self.sent = sent
-        self._folders, self._kind = folders, kind
+        self._folders, self._kind, self._thumbnails = folders, kind, Thumbnails(small)
 
     def choices(self) -> list[Choice]:
         """All, in the order in which they are shown: plain ones, the folder's by name, the newest sent first."""
@@ -92,6 +99,14 @@ class Gallery:
             return shown
         try:
             return self._kind(shown.path, shown.name)
+        except InputError as error:
+            raise without_path(error, shown) from error
+
+    def thumbnail(self, choice: Choice) -> bytes:
+        """A small JPEG of it. Raises InputError, without our path in it, and UsageError for what is no picture."""
+        shown = self.background(choice)
+        try:
+            return self._thumbnails.of(shown)
         except InputError as error:
             raise without_path(error, shown) from error
 

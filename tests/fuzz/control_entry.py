@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
+from bgcamd.decoding import work
 from bgcamd.errors import InputError, ModelError
 from bgcamd.frame import Size
 from bgcamd.live.looks import Looks
@@ -95,7 +96,7 @@ class Control:
 
     def __init__(self, folder: Path) -> None:
         self._controls = Controls()
-        gallery = Gallery(Backgrounds(folder / "sent", _kind), (folder / "mine",), _kind)
+        gallery = Gallery(Backgrounds(folder / "sent", _kind), (folder / "mine",), _kind, work.small)
         served = control.Control(cast(Any, self._controls), gallery, folder / "state.json")
         self._interface = served.interface
         self._service = Service([served.interface])

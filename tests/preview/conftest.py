@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from bgcamd.canvas.background import Plate
+from bgcamd.decoding import work
 from bgcamd.frame import BT601, Frame, PixelFormat, Size
 from bgcamd.live.looks import Looks
 from bgcamd.prepare import background_of, prepare
@@ -113,7 +114,8 @@ def _read(response: http.client.HTTPResponse) -> Any:
 def serving(desk: Desk) -> Iterator[None]:
     """The daemon, while the block lasts."""
     sent = Backgrounds(desk.state / "backgrounds", background_of)
-    control = Control(desk.controls, Gallery(sent, (desk.folder,), background_of), desk.state / "scene.json")  # type: ignore[arg-type]
+    gallery = Gallery(sent, (desk.folder,), background_of, work.small)
+    control = Control(desk.controls, gallery, desk.state / "scene.json")  # type: ignore[arg-type]
     done = threading.Event()
     player = threading.Thread(target=desk.controls.play, args=(done,))
     with listen(desk.socket) as listener, Server(listener, Service([control.interface])):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bgcamd.decoding import work
 from bgcamd.errors import InputError
 from bgcamd.frame import Size
 from bgcamd.live.looks import Looks
@@ -106,7 +107,7 @@ class Daemon:
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     """A fake daemon that answers on a socket."""
     served = Daemon(tmp_path / "s.sock", tmp_path / "state", tmp_path / "mine")
-    gallery = Gallery(Backgrounds(served.state / "backgrounds", kind), (served.folder,), kind)
+    gallery = Gallery(Backgrounds(served.state / "backgrounds", kind), (served.folder,), kind, work.small)
     served.control = control = Control(served.controls, gallery, served.state / "scene.json")
     with listen(served.socket) as listener, Server(listener, Service([control.interface]), idle_s=5):
         yield served

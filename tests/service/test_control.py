@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from bgcamd.decoding import work
 from bgcamd.errors import (
     BgcamError,
     ControlError,
@@ -389,7 +390,7 @@ def test_an_unknown_exception_is_logged_whole_and_the_daemon_lives(
 @pytest.fixture
 def interfaces(daemon: Any, tmp_path: Path) -> dict[str, Interface]:
     kind: Any = None
-    gallery = Gallery(backgrounds.Backgrounds(tmp_path, kind), (), kind)
+    gallery = Gallery(backgrounds.Backgrounds(tmp_path, kind), (), kind, work.small)
     control = Control(daemon.controls, gallery, tmp_path / "scene.json")
     return Service([control.interface]).interfaces
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bgcamd.decoding import work
 from bgcamd.errors import BgcamError, InputError, UsageError
 from bgcamd.protocols import Command
 from bgcamd.scene import Blur, Clip, Colour, Keep, Picture, Scene
@@ -148,7 +149,7 @@ class TestKeys:
     def test_next_goes_from_picture_to_picture_and_over_blur_round_again(self, tmp_path: Path) -> None:
         for name in ("a.jpg", "b.jpg"):
             (tmp_path / name).touch()
-        gallery = Gallery(Backgrounds(tmp_path / "none", Picture), (tmp_path,), Picture)
+        gallery = Gallery(Backgrounds(tmp_path / "none", Picture), (tmp_path,), Picture, work.small)
         scene, seen = Scene(Keep()), []
         for _ in range(4):
             choice = gallery.after(scene)
@@ -157,7 +158,7 @@ class TestKeys:
         assert seen == ["blur", "file:a.jpg", "file:b.jpg", "blur"]
 
     def test_without_pictures_next_goes_through_the_colours(self, tmp_path: Path) -> None:
-        gallery = Gallery(Backgrounds(tmp_path / "none", Picture), (tmp_path / "none",), Picture)
+        gallery = Gallery(Backgrounds(tmp_path / "none", Picture), (tmp_path / "none",), Picture, work.small)
         assert gallery.after(Scene(Blur(7))).id == "color:green"
 
     def test_the_daemon_obeys_keys_and_remembers(self, daemon: Any, folder: Path) -> None:
@@ -186,7 +187,7 @@ def test_the_first_folder_that_is_there_counts(tmp_path: Path) -> None:
         (tmp_path / place).mkdir()
         (tmp_path / place / f"{place}.jpg").touch()
     folders = tmp_path / "none", tmp_path / "two", tmp_path / "one"
-    assert Gallery(Backgrounds(tmp_path / "sent", Picture), folders, Picture).choices()[-1].name == "two"
+    assert Gallery(Backgrounds(tmp_path / "sent", Picture), folders, Picture, work.small).choices()[-1].name == "two"
 
 
 def test_thumbnails_of_what_is_no_picture_are_refused(daemon: Any) -> None:

@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from bgcamd.errors import InputError
 from bgcamd.frame import BT601, BT709, Color
-from bgcamd.video.files.inputs import open_input
+from bgcamd.video.files.inputs import Held, held, open_input
 from bgcamd.video.files.orientation import UPRIGHT, Turn, turn_of_matrix
 
 HINT = "is it complete, and a picture or a video?"
@@ -52,9 +52,12 @@ def open_container(path: Path) -> av.container.InputContainer:
     InputError: missing, unreadable, empty, a directory, or nothing that libav knows.
     """
     open_input(path).close()
+    fd = held(path)
     try:
         # "file:" keeps a name with a colon from being taken for a protocol.
-        container = av.open(f"file:{path}", "r", options={"protocol_whitelist": "file"}, metadata_errors="ignore")
+        file: Any = f"file:{path}" if fd is None else Held(fd)
+        allowed = {"protocol_whitelist": "file" if fd is None else "none"}
+        container: av.container.InputContainer = av.open(file, "r", options=allowed, metadata_errors="ignore")
     except av.error.FFmpegError as error:
         raise InputError(
             f"can't read {path}: it is neither a picture nor a video that we know, or damaged", HINT
