@@ -44,6 +44,7 @@ from bgcamd.service.daemon import Daemon
 from bgcamd.service.dispatch import Service
 from bgcamd.service.gallery import Gallery, usual_folders
 from bgcamd.service.heartbeat import Heartbeat
+from bgcamd.service.keeping import Keeping
 from bgcamd.service.listen import Listener, adopt, listen
 from bgcamd.service.model import Model
 from bgcamd.service.server import Server
@@ -76,19 +77,28 @@ def main(instance: str | None, config: Path | None, overrides: Mapping[str, Any]
     name = instance or DEFAULT_INSTANCE
     asked = overrides.get("model.name") is not None
     try:
-        run(load_settings(config, overrides, name), change, instance=name, model_asked=asked)
+        keeping = click.get_current_context().obj
+        run(load_settings(config, overrides, name), change, instance=name, model_asked=asked, keeping=keeping)
     except BgcamError as error:
         systemd.notify(f"STATUS={' '.join(str(error).split())}")
         systemd.turn_away()
         raise
 
 
-def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: bool) -> None:
+def run(
+    settings: Settings,
+    change: SceneChange,
+    *,
+    instance: str,
+    model_asked: bool,
+    keeping: Keeping | None = None,
+) -> None:
     """Run the daemon until it is told to stop.
 
     instance: the daemon's name, which tells where its socket and its state are, and its virtual camera's label.
     change: the scene's options. They change the scene that was live last, else the settings' one.
     model_asked: the settings' model is an option's, and so wins over the one that a client chose last.
+    keeping: what an earlier run left, and the next will find; None to ask systemd for it.
     """
     by_name = None if instance != DEFAULT_INSTANCE else named_socket()
     socket = settings.control.socket or by_name or user_socket(instance)
@@ -96,7 +106,7 @@ def run(settings: Settings, change: SceneChange, *, instance: str, model_asked: 
     with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.control, socket))
         choices = _choices(settings, instance)
-        air = stack.enter_context(_on_air(settings.camera, choices, socket))
+        air = stack.enter_context(_on_air(settings.camera, choices, socket, keeping or Keeping()))
         decoders = stack.enter_context(Decoders())
         saved = _saved(state, settings, decoders)
         scene = change.applied_to(saved.scene, decoders.background_of)
@@ -213,7 +223,7 @@ class _Air:
 
 
 @contextmanager
-def _on_air(settings: CameraSettings, choices: Choices, socket: Path) -> Iterator[_Air]:
+def _on_air(settings: CameraSettings, choices: Choices, socket: Path, keeping: Keeping) -> Iterator[_Air]:
     """The outputs, with a first card: who watched before a restart waits no longer than need be."""
     camera = Camera(choices.camera, settings.size, settings.fps)
     natural, rate = camera.look()
@@ -221,8 +231,11 @@ def _on_air(settings: CameraSettings, choices: Choices, socket: Path) -> Iterato
     size = fit_to(settings.size, natural)
     plate = Plate(size, PixelFormat.I420, BT601)
     cards = Cards(plate)
-    with Outputs([output_plan(address, size, rate, socket) for address in choices.outputs]) as outputs:
-        outputs.write(cards.frame(STARTING))
+    with Outputs([output_plan(address, size, rate, socket, keeping) for address in choices.outputs]) as outputs:
+        card = cards.frame(STARTING)
+        outputs.write(card)
+        keeping.clear()
+        keeping.keep_card(*card.planes)
         yield _Air(camera, plate, cards, outputs)
 
 
