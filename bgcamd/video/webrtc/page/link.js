@@ -3,6 +3,9 @@
 const FIRST_DELAY = 300, LONGEST_DELAY = 3000, GROWTH = 1.6; // ms
 const DISCONNECTED = 2000, CONNECTING = 8000, LOOK = 500;
 
+// Firefox pairs no address of its own with the loopback interface's, as long as media.peerconnection.ice.loopback is false.
+const HOPELESS = /Firefox\//.test(navigator.userAgent) && /^(localhost|127\..*|\[::1\])$/.test(location.hostname);
+
 export class Link {
   // prepare(connection): says what is sent or received. improve(sdp): changes our copy of bgcamd's answer.
   // tell(state, text): state is "live", "waiting" or "wrong". live: what it says when all is well.
@@ -69,10 +72,10 @@ export class Link {
       this.delay = FIRST_DELAY;
       this.tell("live", this.live);
     } else if (state === "failed" || state === "closed") {
-      this.again("The connection was lost.");
+      this.lost();
     } else if (state === "disconnected") {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => connection.connectionState !== "connected" && this.again("The connection was lost."), DISCONNECTED);
+      this.timer = setTimeout(() => connection.connectionState !== "connected" && this.lost(), DISCONNECTED);
     }
   }
 
@@ -85,7 +88,12 @@ export class Link {
     if (this.connection !== connection) return;
     const now = performance.now();
     if (seen !== this.seen) [this.seen, this.heard] = [seen, now];
-    if (now - this.heard > (this.seen ? this.silent : CONNECTING)) this.again("The connection was lost.");
+    if (now - this.heard > (this.seen ? this.silent : CONNECTING)) this.lost();
+  }
+
+  lost() {
+    if (HOPELESS && !this.seen) this.again("Firefox makes no WebRTC connection to its own machine: take another browser, or bgcam preview.");
+    else this.again("The connection was lost.");
   }
 
   again(why) {
