@@ -140,7 +140,7 @@ def _listening(control: ControlSettings, socket: Path) -> Iterator[Listener]:
         return
     if len(given) > 1:
         raise SettingsError(f"systemd hands over {len(given)} sockets", "one .socket unit with one ListenStream=")
-    adopted = adopt(given[0])
+    adopted = adopt(os.dup(given[0]))  # the original is for `turn_away`, which comes after this has ended
     with adopted.sock:
         yield adopted
 

@@ -291,3 +291,23 @@ def test_the_program_serves_the_socket_that_systemd_made(tmp_path: Path, manager
             print(daemon.communicate(timeout=30)[0])  # noqa: T201 - pytest shows it where the test fails
     assert daemon.returncode == 0
     assert path.is_socket(), "it is systemd's"
+
+
+def test_settings_that_make_no_sense_turn_away_who_waits_at_the_socket(tmp_path: Path, manager: Systemd) -> None:
+    """For them systemd would start it again at once, to fail again."""
+    code = f"import os\nos.dup2({{}}, 3)\nos.environ['LISTEN_PID'] = str(os.getpid())\n{WITHOUT_LIBRARY}"
+    code += "from bgcamd.__main__ import main; main()"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
+        listening.bind(str(tmp_path / "bgcamd.sock"))
+        listening.listen()
+        client.connect(str(tmp_path / "bgcamd.sock"))
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(listening.fileno()), "--output", "rtsp://here"],
+            env=os.environ | {"HOME": str(tmp_path), "LISTEN_FDS": "1"}, cwd=tmp_path, pass_fds=[listening.fileno()],
+            stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        client.settimeout(30)
+        assert client.recv(1) == b""
+    assert done.returncode == 78
+    assert done.stderr.startswith("Error: ")
+    assert any(line.startswith("STATUS=") for line in manager.until("STATUS="))
