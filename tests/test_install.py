@@ -18,6 +18,8 @@ UNITS = "usr/lib/systemd/system"
 FILES = {
     "etc/bgcamd/bgcamd.toml",
     "opt/bgcamd/installed-files",
+    "opt/bgcamd/share/network.conf",
+    f"{UNITS}/bgcamd-nvidia.service",
     f"{UNITS}/bgcamd.service",
     f"{UNITS}/bgcamd.service.d/10-sandbox.conf",
     f"{UNITS}/bgcamd.socket",
