@@ -18,11 +18,16 @@ from bgcamd.errors import ControlError
 from bgcamd.service import faults
 from bgcamd.service.dispatch import Call, Reply, Service
 from bgcamd.service.listen import Listener
-from bgcamd.service.varlink import Channel, Descriptors, Message, WireError
+from bgcamd.service.places import MAX_CLIENTS, Guest, Places
+from bgcamd.service.rates import Rates
+from bgcamd.service.varlink import MAX_REQUEST, Channel, Descriptors, Message, WireError
 
-MAX_CLIENTS = 8
 _IDLE_S = 60.0
 """So long may a client be silent, or take over one message, before it is let go: places are few."""
+_LATE_S = 2.0
+"""The same of one who came when all places were taken."""
+_HIDE = "org.bgcam.Pause"
+"""What is always answered, and at once: whoever pauses is in a hurry."""
 _SEND_S = 5.0
 """A client that does not read what it asked for is let go."""
 _GRACE_S = 2.0
@@ -42,8 +47,7 @@ class Server:
         self._service = service
         self._idle_s = idle_s
         self._closing = threading.Event()
-        self._lock = threading.Lock()
-        self._talks: dict[threading.Thread, Channel] = {}
+        self._places, self._rates = Places(), Rates()
         self._accepting = threading.Thread(target=self._accept, name="control", daemon=True)
         self._wake = -1
 
@@ -64,14 +68,14 @@ class Server:
 
     def _part(self) -> None:
         """Let calls in progress finish, then take the connections away."""
-        with self._lock:
-            talks = dict(self._talks)
-        for channel in talks.values():
-            channel.stop_reading()
+        guests = self._places.guests()
+        for guest in guests:
+            guest.channel.stop_reading()
         deadline = time.monotonic() + _GRACE_S
-        for thread, channel in talks.items():
-            thread.join(max(deadline - time.monotonic(), 0))
-            channel.stop_reading(writing=True)
+        for guest in guests:
+            if guest.thread is not None:
+                guest.thread.join(max(deadline - time.monotonic(), 0))
+            guest.channel.stop_reading(writing=True)
 
     def _accept(self) -> None:
         poller = select.poll()
@@ -90,39 +94,44 @@ class Server:
             self._admit(sock)
 
     def _admit(self, sock: socket.socket) -> None:
-        channel = Channel(sock)
-        refusal = self._refusal(sock)
+        guest = Guest(Channel(sock, most=MAX_REQUEST), _peer_uid(sock))
+        refusal = None
+        if not self._listener.anyone and guest.uid not in {os.getuid(), 0}:
+            refusal = Reply(error="org.varlink.service.PermissionDenied")
+        elif not self._places.enter(guest):
+            refusal = _busy()
         if refusal is not None:
-            with channel, contextlib.suppress(OSError):
-                channel.send(_body(refusal), timeout_s=0.1)
+            with guest.channel, contextlib.suppress(OSError):
+                guest.channel.send(_body(refusal), timeout_s=0.1)
             return
-        thread = threading.Thread(target=self._talk, args=(channel,), name="control-client", daemon=True)
-        with self._lock:
-            self._talks[thread] = channel
-        thread.start()
+        guest.thread = threading.Thread(target=self._talk, args=(guest,), name="control-client", daemon=True)
+        guest.thread.start()
 
-    def _refusal(self, sock: socket.socket) -> Reply | None:
-        """Why this client may not speak, None where it may."""
-        if not self._listener.anyone and _peer_uid(sock) not in {os.getuid(), 0}:
-            return Reply(error="org.varlink.service.PermissionDenied")
-        with self._lock:
-            if len(self._talks) < MAX_CLIENTS:
-                return None
-        busy = ControlError(f"{MAX_CLIENTS} clients are connected already", "close one: a `bgcam watch`, for instance")
-        return Reply(faults.parameters_of(busy), error="org.bgcam.Busy")
-
-    def _talk(self, channel: Channel) -> None:
+    def _talk(self, guest: Guest) -> None:
         """One client, until it leaves, breaks the protocol, or the server closes."""
+        idle_s = min(self._idle_s, _LATE_S) if guest.late else self._idle_s
         try:
-            with channel:
-                while not self._closing.is_set() and (message := channel.receive(self._idle_s)) is not None:
+            with guest.channel as channel:
+                while not self._closing.is_set() and (message := channel.receive(idle_s)) is not None:
+                    guest.resting_since = None
                     with message.fds:
-                        self._answer(channel, message)
+                        self._in_turn(guest, message)
+                    if guest.late:
+                        break
+                    guest.resting_since = time.monotonic()
         except (WireError, OSError) as error:
             _log.debug("a client is let go: %s", error)
         finally:
-            with self._lock:
-                del self._talks[threading.current_thread()]
+            self._places.leave(guest)
+
+    def _in_turn(self, guest: Guest, message: Message) -> None:
+        """Answer, as soon as it is this user's turn."""
+        if message.body.get("method") != _HIDE:
+            if guest.late:
+                guest.channel.send(_body(_busy()), timeout_s=0.1)
+                return
+            self._closing.wait(self._rates.wait_s(guest.uid))
+        self._answer(guest.channel, message)
 
     def _answer(self, channel: Channel, message: Message) -> None:
         oneway = message.body.get("oneway") is True
@@ -132,6 +141,11 @@ class Server:
                 with Descriptors(reply.fds):
                     if not oneway:
                         channel.send(_body(reply), reply.fds, timeout_s=_SEND_S)
+
+
+def _busy() -> Reply:
+    busy = ControlError(f"{MAX_CLIENTS} clients are connected already", "close one: a `bgcam watch`, for instance")
+    return Reply(faults.parameters_of(busy), error="org.bgcam.Busy")
 
 
 def _call(message: Message, *, more: bool, channel: Channel) -> Call:

@@ -23,6 +23,8 @@ from bgcamd.errors import ControlError
 
 MAX_MESSAGE = 1 << 20
 """Bytes in a message; more is not ours."""
+MAX_REQUEST = 1 << 16
+"""The same in what a client asks: to parse a message of 1 MiB holds up a frame."""
 MAX_FDS = 4
 """File descriptors with a message."""
 
@@ -76,10 +78,10 @@ class Message(NamedTuple):
 
 
 class Channel:
-    """Whole messages in and out of a connected socket, which it owns."""
+    """Whole messages in and out of a connected socket, which it owns. most: bytes in one that comes."""
 
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
+    def __init__(self, sock: socket.socket, *, most: int = MAX_MESSAGE) -> None:
+        self._sock, self._most = sock, most
         self._buffer = bytearray()
         self._scanned = 0
         self._fds: list[int] = []
@@ -115,14 +117,14 @@ class Channel:
         OSError.
         """
         deadline = time.monotonic() + timeout_s
-        while (end := self._buffer.find(0, self._scanned)) < 0 and len(self._buffer) <= MAX_MESSAGE:
+        while (end := self._buffer.find(0, self._scanned)) < 0 and len(self._buffer) <= self._most:
             self._scanned = len(self._buffer)
             if not self._fill(deadline):
                 if self._buffer:
                     raise WireError("the connection ended in the middle of a message")
                 return None
-        if not 0 <= end <= MAX_MESSAGE:
-            raise WireError(f"a message of more than {MAX_MESSAGE} bytes")
+        if not 0 <= end <= self._most:
+            raise WireError(f"a message of more than {self._most} bytes")
         raw = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         self._scanned = 0

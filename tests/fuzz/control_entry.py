@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -23,9 +22,10 @@ from bgcamd.service import control
 from bgcamd.service.backgrounds import Backgrounds
 from bgcamd.service.dispatch import Call, Service, parameters_of
 from bgcamd.service.gallery import Gallery
+from bgcamd.service.places import Guest
 from bgcamd.service.server import Server
 from bgcamd.service.state import scene_to_dict
-from bgcamd.service.varlink import Channel, Descriptors
+from bgcamd.service.varlink import MAX_REQUEST, Channel, Descriptors
 
 _REPLY_KEYS = {"parameters", "error", "continues"}
 _VALUES = (
@@ -104,7 +104,7 @@ class Control:
         self._picture = os.memfd_create("picture")
         os.write(self._picture, b"PIC" * 20)
         self._log = _Log()
-        self._fds = 0
+        self._fds = self._users = 0
 
     def __enter__(self) -> Self:
         logging.getLogger("bgcamd.service.dispatch").addHandler(self._log)
@@ -126,8 +126,8 @@ class Control:
             if data[1:]:
                 socket.send_fds(theirs, [data[1:]], fds)
             theirs.shutdown(socket.SHUT_WR)
-            self._server._talks[threading.current_thread()] = channel = Channel(ours)
-            self._server._talk(channel)
+            self._users += 1  # each of whom may make many calls at once
+            self._server._talk(Guest(Channel(ours, most=MAX_REQUEST), self._users))
             for reply in _replies(theirs):
                 _check(reply)
         if _open_fds() != before:

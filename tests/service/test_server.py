@@ -20,10 +20,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bgcamd.errors import ControlError
+from bgcamd.service import places, rates
 from bgcamd.service.dispatch import Interface, Reply, Service
 from bgcamd.service.listen import Listener, adopt, listen
-from bgcamd.service.server import MAX_CLIENTS, Server
-from bgcamd.service.varlink import Channel
+from bgcamd.service.places import LATE, MAX_CLIENTS
+from bgcamd.service.server import Server
+from bgcamd.service.varlink import MAX_REQUEST, Channel
 
 Wait = Callable[[Callable[[], bool]], bool]
 one_daemon = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -146,15 +148,68 @@ def test_a_flood_of_descriptors_is_refused_and_closed(daemon: Any, open_fds: Cal
     assert wait_for(lambda: open_fds() == before)
 
 
+def watching(daemon: Any) -> socket.socket:
+    """A client that is answered all the time."""
+    sock = raw(daemon)
+    sock.sendall(b'{"method":"org.bgcam.Monitor","parameters":{"interval_ms":60000},"more":true}\0')
+    assert sock.recv(1) == b"{"
+    return sock
+
+
 def test_more_clients_than_places_are_told_and_places_come_back(daemon: Any, wait_for: Wait) -> None:
-    clients = [daemon.client() for _ in range(MAX_CLIENTS)]
-    for client in clients:
-        client.call("org.bgcam.GetStatus")
-    with daemon.client() as late, pytest.raises(ControlError, match="8 clients are connected already"):
-        late.call("org.bgcam.GetStatus")
-    for client in clients:
-        client.__exit__(None, None, None)
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CLIENTS):
+            stack.enter_context(watching(daemon))
+        with daemon.client() as late, pytest.raises(ControlError, match="8 clients are connected already"):
+            late.call("org.bgcam.GetStatus")
     assert wait_for(lambda: _answers(daemon))
+
+
+def test_all_can_be_hidden_though_all_places_are_taken(daemon: Any) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(MAX_CLIENTS):
+            stack.enter_context(watching(daemon))
+        for _ in range(3 * LATE):  # who takes the late places too, and says nothing there, gives way
+            stack.enter_context(raw(daemon))
+        with daemon.client() as late:
+            late.call("org.bgcam.Pause")
+    assert daemon.controls.done == ["pause"]
+
+
+def test_who_has_long_been_silent_gives_way_to_who_comes(daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "_REST_S", 0)
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(raw(daemon)) for _ in range(MAX_CLIENTS)]
+        assert alive(daemon)
+        assert silent[0].recv(1) == b""
+        assert alive(daemon)
+
+
+def test_who_makes_many_calls_waits_between_them(daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    counted = rates.Rates.wait_s
+
+    def noted(self: rates.Rates, uid: int) -> float:
+        waits.append(counted(self, uid))
+        return 0
+
+    monkeypatch.setattr(rates, "AT_ONCE", 5)
+    monkeypatch.setattr(rates.Rates, "wait_s", noted)
+    with daemon.client() as client:
+        for _ in range(20):
+            client.call("org.bgcam.GetStatus")
+        client.call("org.bgcam.Pause")  # is not counted
+    assert len(waits) == 20
+    assert waits[0] == 0
+    assert waits[-1] > 0
+
+
+def test_a_request_longer_than_any_that_makes_sense_closes_the_connection(daemon: Any) -> None:
+    with raw(daemon) as sock:
+        sock.sendall(b'{"method":"' + b"x" * MAX_REQUEST + b'"}\0')
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(1) == b""
+    assert alive(daemon)
 
 
 def _answers(daemon: Any) -> bool:
