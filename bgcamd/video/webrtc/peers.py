@@ -69,9 +69,7 @@ class Peers:
         try:
             self._role.prepare(connection)
             _use_only(connection, host)
-            await _understand(connection, offer)
-            await connection.setLocalDescription(await connection.createAnswer())
-            answer: str = connection.localDescription.sdp
+            answer = await _answer(connection, offer)
             _check_candidates(answer, host)
             self._role.answered(connection, answer)
         except BaseException:
@@ -132,15 +130,18 @@ async def _packets_from(connection: Any) -> int:
     return sum(stats.packetsReceived for stats in report.values() if stats.type == "transport")
 
 
-async def _understand(connection: Any, offer: str) -> None:
-    """Give the library the browser's offer. It was made by anybody, and the library raises anything."""
+async def _answer(connection: Any, offer: str) -> str:
+    """What the library answers to the offer. That was made by anybody, and the library raises anything."""
     try:
         await connection.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
+        await connection.setLocalDescription(await connection.createAnswer())
     except Exception as error:
         _log.debug("an offer", exc_info=True)
         raise UsageError(
             "the offer is not one that we understand", "a browser of these years makes a good one"
         ) from error
+    answer: str = connection.localDescription.sdp
+    return answer
 
 
 def _use_only(connection: Any, host: str) -> None:
