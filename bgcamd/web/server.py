@@ -27,6 +27,7 @@ from bgcamd.errors import BgcamError, SinkError
 from bgcamd.web.answers import Request, Route, Stream, as_json
 from bgcamd.web.budget import Budget
 from bgcamd.web.hosts import is_ours, plain
+from bgcamd.web.network import network_hint
 
 _CONNECTIONS = 16
 _STALLED_S = 5.0  # how long a client may be silent within a request or take nothing of an answer
@@ -76,7 +77,7 @@ class WebServer(ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except OSError as error:
             message = f"can't listen on {host}:{port}: {error.strerror}"
-            raise SinkError(message, "choose another port, or end what has it") from error
+            raise SinkError(message, network_hint(error.errno, "choose another port, or end what has it")) from error
         self.url = f"http://{self._name}:{self.server_port}/{secret}/"
         self._thread = threading.Thread(target=self.serve_forever, args=(60.0,), name="web")
         self._thread.start()

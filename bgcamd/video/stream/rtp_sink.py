@@ -23,6 +23,7 @@ from bgcamd.video.stream.encoding import Encoding
 from bgcamd.video.stream.packets import Packetizer, is_rtcp
 from bgcamd.video.stream.sdp import description
 from bgcamd.video.stream_address import Rtp
+from bgcamd.web.network import network_hint
 
 _BURST, _PAUSE_S = 32, 0.001  # of a key frame's packets: the kernel keeps about 180 for a receiver
 
@@ -99,7 +100,8 @@ def _connected(host: str, port: int) -> socket.socket:
             stack.pop_all()
         return made
     except OSError as error:
-        raise SinkError(f"can't send to {host}:{port}: {reason(error)}", "is the name right?") from error
+        hint = network_hint(error.errno, "is the name right?")
+        raise SinkError(f"can't send to {host}:{port}: {reason(error)}", hint) from error
 
 
 @contextmanager

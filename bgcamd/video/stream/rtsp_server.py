@@ -14,6 +14,7 @@ from typing import Any, Self
 from bgcamd.atomic import reason
 from bgcamd.errors import SinkError
 from bgcamd.video.stream.rtsp_session import Served, Session
+from bgcamd.web.network import network_hint
 
 _CONNECTIONS = 16  # twice the viewers, so that those who only knock don't keep them out
 _STALLED_S = 5.0  # how long a client may take nothing of what is sent
@@ -51,7 +52,7 @@ class RtspServer(socketserver.ThreadingTCPServer):
             super().__init__((host, port), _Handler)
         except OSError as error:
             message = f"can't listen on {host}:{port}: {reason(error)}"
-            raise SinkError(message, "choose another port, or end what has it") from error
+            raise SinkError(message, network_hint(error.errno, "choose another port, or end what has it")) from error
         name = host if address.version == 4 else f"[{host}]"
         name = socket.gethostname() if address.is_unspecified else name
         self.url = f"rtsp://{name}:{self.server_address[1]}/{served.secret}/{served.stream}"

@@ -28,6 +28,7 @@ from bgcamd.video.files.swscale import convert, samples
 from bgcamd.video.mailbox import Latest
 from bgcamd.video.stream.sdp import expectation
 from bgcamd.video.stream_address import Rtp, Rtsp
+from bgcamd.web.network import network_hint
 
 _OPEN_S, _SILENT_S = 5.0, 2.0
 _FIRST_S = _OPEN_S - _SILENT_S  # of RTP there is nothing to open: libav waits so long for a packet, and then once more
@@ -126,7 +127,7 @@ class StreamSource:
             return SourceError(f"{self.name}: the stream has ended", "it is opened again")
         if isinstance(error, av.error.HTTPUnauthorizedError):
             return SourceError(f"{self.name}: it asks for another user or password", "rtsp://USER:PASSWORD@HOST/PATH")
-        return SourceError(f"{self.name}: {brief(error)}", self._hint)
+        return SourceError(f"{self.name}: {brief(error)}", network_hint(error.errno, self._hint))
 
     def _receive(self, container: InputContainer) -> None:
         stream = container.streams.best("video")
@@ -211,7 +212,7 @@ def _check_free(address: Rtp) -> None:
                 probe.bind((address.host, port))
         except OSError as error:
             message = f"can't listen on {address.host}:{port}: {reason(error)}"
-            raise SourceError(message, "choose another port, or end what has it") from error
+            raise SourceError(message, network_hint(error.errno, "choose another port, or end what has it")) from error
 
 
 def _plausible(stream: VideoStream, decoder: VideoCodecContext) -> Fraction:
