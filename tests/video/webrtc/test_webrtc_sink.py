@@ -115,12 +115,13 @@ def test_a_browser_that_vanishes_is_forgotten(
 def test_an_offer_that_nobody_follows_up_is_forgotten(
     sink: WebRtcSink, clients: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peers, "_CONNECTING_S", 0.3)
-    monkeypatch.setattr(peers, "_LOOK_S", 0.1)
+    monkeypatch.setattr(peers, "_CONNECTING_S", 1000.0)
+    monkeypatch.setattr(peers, "_LOOK_S", 0.05)
     for _ in range(4):
         assert ask(sink.url, {"type": "offer", "sdp": clients().offer()})[0] == 200
     offer = {"type": "offer", "sdp": clients().offer()}
     assert ask(sink.url, offer)[0] == 503
+    monkeypatch.setattr(peers, "_CONNECTING_S", 0.0)
     until(lambda: ask(sink.url, offer)[0] == 200)
 
 
