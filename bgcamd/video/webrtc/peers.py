@@ -97,10 +97,10 @@ class Peers:
                     self.connected += 1
                     _log.info("the browser at %s %s", client, self._came)
         finally:
-            self.connected -= connected
-            await self._forget(connection)
             if connected:
                 _log.info("the browser at %s %s", client, self._left)
+            self.connected -= connected
+            await self._forget(connection)
 
     async def _forget(self, connection: Any) -> None:
         del self._all[connection]
