@@ -17,7 +17,7 @@ import numpy as np
 from bgcamd.canvas.background import Plate
 from bgcamd.canvas.planes import Planes, new_planes
 from bgcamd.decoding import helper
-from bgcamd.decoding.helper import Helper, Lost
+from bgcamd.decoding.helper import Helper, Hung, Lost
 from bgcamd.decoding.memory import SMALL_PLATE, new_memory, places_in
 from bgcamd.decoding.order import Order, order_for
 from bgcamd.errors import InputError
@@ -108,18 +108,31 @@ class Decoders:
 
     def _asked(self, order: Order, fds: Sequence[int]) -> dict[str, str]:
         try:
-            with self._turns, self._borrowed() as decoder:
-                if order.job != "kind":
-                    decoder.yield_to_others()
-                answer = decoder.ask(order, fds, WORK_S)
-                if "failed" in answer:
-                    raise Lost(f"the decoder failed ({answer['failed']})")
+            with self._turns:
+                answer = self._by_one(order, fds, again=True) or self._by_one(order, fds, again=False)
         except Lost as lost:
             _log.warning("%s: %s", order.name, lost)
             raise InputError(f"{order.name} can't be decoded: {lost}", _HINT) from lost
         if "error" in answer:
             raise InputError(answer["error"], answer.get("hint", ""))
         return answer
+
+    def _by_one(self, order: Order, fds: Sequence[int], *, again: bool) -> dict[str, str]:
+        """The answer; none where ``again``, and the decoder was lost, but maybe by a file that it had before."""
+        used = False
+        try:
+            with self._borrowed() as decoder:
+                used = decoder.used
+                if order.job != "kind":
+                    decoder.yield_to_others()
+                answer = decoder.ask(order, fds, WORK_S)
+                if "failed" in answer:
+                    raise Lost(f"the decoder failed ({answer['failed']})")
+                return answer
+        except Lost as lost:
+            if not again or not used or isinstance(lost, Hung):
+                raise
+            return {}
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[Helper]:

@@ -28,17 +28,22 @@ class Lost(Exception):  # noqa: N818 - it happens
     """The decoder crashed, hung or talked nonsense; the text says which. It is of no more use."""
 
 
+class Hung(Lost):
+    """It took too long."""
+
+
 class Helper:
     """One decoder. For one thread at a time, but for ``kill`` and ``say``.
 
     Attributes
     ----------
     yielding: other programs come first, from now on.
+    used: it has seen a file.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
         self._process, self.sock = process, sock
-        self.yielding = False
+        self.yielding = self.used = False
         self._poller = select.poll()
         self._poller.register(sock, select.POLLIN)
 
@@ -63,6 +68,7 @@ class Helper:
     def order(self, order: Order, fds: Sequence[int]) -> None:
         """Have something done; the descriptors stay the caller's. Raises Lost."""
         try:
+            self.used = True
             socket.send_fds(self.sock, [order.packed()], fds, socket.MSG_NOSIGNAL)
         except OSError:
             raise Lost(self.why()) from None
@@ -71,7 +77,7 @@ class Helper:
         """The answer to an order. Raises Lost."""
         raw = self.hear(timeout_s)
         if raw is None:
-            raise Lost(f"the decoder did not end within {timeout_s:g} s")
+            raise Hung(f"the decoder did not end within {timeout_s:g} s")
         try:
             return answer_from(raw)
         except ValueError:

@@ -119,7 +119,10 @@ def color_of(picture: av.VideoFrame) -> Color:
 def turn_of(picture: av.VideoFrame) -> Turn:
     """How a frame must be turned to stand upright (its display matrix)."""
     # picture.side_data would tie the picture to itself, and its memory would wait for a collection of cycles.
-    matrix = cast(Any, SideDataContainer)(picture).get("DISPLAYMATRIX")
+    try:
+        matrix = cast(Any, SideDataContainer)(picture).get("DISPLAYMATRIX")
+    except ValueError:  # there is something beside the picture that PyAV has no name for
+        return UPRIGHT
     return UPRIGHT if matrix is None else turn_of_matrix(bytes(matrix))
 
 

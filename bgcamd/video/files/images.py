@@ -48,7 +48,7 @@ DAMAGE = (
     ArithmeticError,
     AttributeError,
     MemoryError,
-    NotImplementedError,
+    RuntimeError,
     AssertionError,
     struct.error,
     zlib.error,
