@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for what is no test
 
-from fault_house import House  # noqa: E402
+from fault_house import House
 
 Begin = Callable[..., House]
 

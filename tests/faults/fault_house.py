@@ -1,7 +1,7 @@
 """bgcamd whole, in this process, on a fake kernel: its camera films a room that nobody may see, all it writes is kept.
 
 Everything is the program's own, from ``run`` to the last system call; only the kernel that answers is fake, and the
-network, which knows the person by their being white. What viewers see is looked at by a page, too, as in `bgcam preview`.
+network, which knows the person by their being white. A page looks at what viewers see, too, as `bgcam preview` does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from bgcamd.errors import DeviceError, ModelError
 from bgcamd.frame import Matte, PixelFormat, Plane, Size
 from bgcamd.live import capture, loop, outputs
 from bgcamd.live.loop import LiveLoop
-from bgcamd.matting.fake import FakeEngine
+from bgcamd.matting.fake import FakeEngine, Fault
 from bgcamd.pipeline import Pipeline
 from bgcamd.service.client import Client
 from bgcamd.service.daemon import Daemon
@@ -96,10 +96,20 @@ class White(FakeEngine):
 
     def infer(self, tensor: NDArray[np.float32]) -> Matte:
         least = np.clip(tensor.min(axis=1, keepdims=True) * 4 - 2, 0, 1)
-        if self.failed_at is None and (self.fault or self.changes):
-            self.failed_at = len(self._house.written)
         matte = super().infer(np.broadcast_to(least, tensor.shape))
-        return self.changes(matte) if self.changes else matte
+        if (changes := self.changes) is None:
+            return matte
+        self._note()
+        return changes(matte)
+
+    def _fail(self, fault: Fault) -> None:
+        self._note()
+        super()._fail(fault)
+
+    def _note(self) -> None:
+        if self.failed_at is None:
+            self.failed_at = len(self._house.written)
+        self._house.struck()
 
 
 class Networks:
@@ -135,6 +145,7 @@ class House:
     pace: how much faster than usual everything is that waits.
     settings: besides the usual ones.
     networks: in place of the fake ones.
+    page: whether somebody looks at the picture, before and after, as the preview's page does.
     """
 
     def __init__(
@@ -146,6 +157,7 @@ class House:
         settings: dict[str, object] | None = None,
         quality: Quality = "medium",
         networks: Any = None,
+        page: bool = True,
     ) -> None:
         self.home, self.pace = home, pace
         self.socket = home / "bgcamd.sock"
@@ -156,10 +168,11 @@ class House:
         self.written: list[Written] = []
         self.seen: list[bytes] = []
         self.number, self.filming = 0, True
+        self.struck_at: int | None = None  # the camera's newest frame when a fault came about that had been prepared
         self.spoils: Callable[[bytes], bytes] = lambda data: data
         self.polls: Callable[[], None] = lambda: None
         self.daemon: Daemon
-        self._settings = settings or {}
+        self._settings, self._page = settings or {}, page
         self._ended, self._ready = threading.Event(), threading.Event()
         self._changed = threading.Condition()
         self._crash: BaseException | None = None
@@ -173,6 +186,11 @@ class House:
     ) -> FakeCamera:
         """The camera as it is when it has been plugged in."""
         return FakeCamera({format: {size: [RATE]}}, name="Room Camera", **given)
+
+    def struck(self) -> None:
+        """Say that a fault comes about now."""
+        if self.struck_at is None:
+            self.struck_at = self.number
 
     @property
     def engine(self) -> White:
@@ -214,7 +232,8 @@ class House:
         self._ended.set()
         if hasattr(self, "daemon"):
             self.daemon.stop()
-        self.engine.unstall.set()
+        if isinstance(self.networks, Networks):
+            self.engine.unstall.set()
         for thread in threads:
             thread.join(PATIENCE_S)
             assert not thread.is_alive()
@@ -243,7 +262,7 @@ class House:
 
     def _look(self) -> None:
         """A page that shows the picture, before and after."""
-        if not self._ready.wait(PATIENCE_S) or self._crash is not None:
+        if not self._page or not self._ready.wait(PATIENCE_S) or self._crash is not None:
             return
         with self.daemon.looks.looking(before=True) as newest:
             while not self._ended.is_set():
@@ -253,7 +272,7 @@ class House:
     def took(self, data: bytes) -> None:
         """Keep what the virtual camera got."""
         with self._changed:
-            self.written.append(Written(self.number, time.monotonic(), data))
+            self.written.append(Written(self.number, time.perf_counter(), data))
             self._changed.notify_all()
 
     @contextmanager
@@ -296,33 +315,36 @@ class House:
 
     def until(self, state: str, said: str = "") -> dict[str, Any]:
         """Wait for the state, and for a problem that holds these words; return the status."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.perf_counter() + PATIENCE_S
         while (status := self.status())["state"] != state or said not in str(status["problems"]):
             assert self._crash is None, self._crash
-            assert time.monotonic() < deadline, f"never {state} {said}: {status}"
+            assert time.perf_counter() < deadline, f"never {state} {said}: {status}"
             time.sleep(0.01)
         return status
 
     def until_well(self) -> None:
         """Wait until it is live and nothing is wrong."""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.perf_counter() + PATIENCE_S
         while (status := self.until("live"))["problems"]:
-            assert time.monotonic() < deadline, status
+            assert time.perf_counter() < deadline, status
             time.sleep(0.01)
 
     def see(self, wanted: Callable[[Written], bool], after: int | None = None) -> int:
         """Wait for a picture that is ``wanted``; return its place. after: not counting so many; None: all so far."""
         start = place = len(self.written) if after is None else after
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.perf_counter() + PATIENCE_S
         while True:
-            with self._changed:
-                new = self._changed.wait_for(lambda: len(self.written) > place, 0.5)
-            assert time.monotonic() < deadline, f"{len(self.written) - start} pictures, and none that was wanted"
-            assert self._crash is None, self._crash
-            if new:
+            if self._there(place):
                 if wanted(self.written[place]):
                     return place
                 place += 1
+            assert time.perf_counter() < deadline, f"{place - start} pictures, and none that was wanted"
+            assert self._crash is None, self._crash
+
+    def _there(self, place: int) -> bool:
+        """Whether that many pictures have been written, now or soon."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self.written) > place, 0.5)
 
     def live(self) -> int:
         """Wait for a live picture from now on."""

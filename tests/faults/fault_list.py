@@ -56,12 +56,13 @@ def _other(alpha: Any) -> Act:
     return _answers(lambda matte: replace(matte, alpha=alpha))
 
 
-def once(owner: object, name: str, error: Exception) -> None:
+def once(house: House, owner: object, name: str, error: Exception) -> None:
     """The next call of a method raises, the one after works."""
     real = getattr(owner, name)
 
     def fails(*given: Any, **others: Any) -> Any:
         setattr(owner, name, real)
+        house.struck()
         raise error
 
     setattr(owner, name, fails)
@@ -75,7 +76,7 @@ def _no_memory(stage: str) -> Fault:
     return Fault(
         f"no memory in {stage}, for one frame",
         "MemoryError",
-        lambda house: once(owners.get(stage, lambda it: it.canvas)(house), stage, MemoryError()),
+        lambda house: once(house, owners.get(stage, lambda it: it.canvas)(house), stage, MemoryError()),
         once=True,
     )
 
@@ -103,7 +104,7 @@ def _no_memory_for_a_card(house: House) -> None:
 
 
 def _gpu_lost(house: House) -> None:
-    once(house.engine, "infer", DeviceError("the GPU has fallen off the bus"))
+    once(house, house.engine, "infer", DeviceError("the GPU has fallen off the bus"))
 
 
 def _unplug(house: House) -> None:

@@ -155,7 +155,7 @@ def test_a_paused_house_does_not_move_whatever_goes_wrong_in_it(house: House) ->
     start = len(house.written)
     house.engine.fault = Wrong.CRASH
     house.camera.unplug()
-    once(house.loop, "draw_card", MemoryError())
+    once(house, house.loop, "draw_card", MemoryError())
     house.replug()
     for _ in range(5):
         house.see(lambda seen: seen.card)
