@@ -96,6 +96,18 @@ def webcam(guest: Guest, empty_webcam: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def room(guest: Guest, empty_webcam: str) -> Iterator[str]:
+    """A webcam that sees the same person before white walls, which no card and no background is as bright as."""
+    walls = "drawbox=x=0:w=250:c=white:t=fill,drawbox=x=990:w=290:c=white:t=fill"
+    made = f"ffmpeg -loglevel error -i /share/person.avi -vf {walls} -c:v mjpeg -q:v 4"
+    guest.run(f"[ -e /tmp/room.avi ] || {made} /tmp/room.avi", timeout=120)
+    play = f"ffmpeg -loglevel error -re -stream_loop -1 -i /tmp/room.avi -c copy -f v4l2 {empty_webcam}"
+    with guest.background("room", play):
+        guest.wait_for(f"v4l2-ctl -d {empty_webcam} --list-formats | grep MJPG")
+        yield empty_webcam
+
+
+@pytest.fixture
 def vivid(guest: Guest, loopback: str) -> Iterator[str]:
     """The kernel's own test camera, as /dev/video0; it can be unplugged."""
     guest.run(PLUG.format(0))

@@ -77,6 +77,10 @@ class Guest:
         finally:
             self.call(f"systemctl stop {name}")
 
+    def clock(self) -> float:
+        """The guest's monotonic clock, in seconds; the clock of ``looks.Looks``."""
+        return float(self.run("cut -d' ' -f1 /proc/uptime"))
+
     def wait_for(self, script: str, *, timeout: float = 30) -> str:
         """Run a script again and again until it ends with 0; return what it wrote then. Raises GuestError."""
         end = time.monotonic() + timeout

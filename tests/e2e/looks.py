@@ -12,6 +12,7 @@ from guest import Guest
 from numpy.typing import NDArray
 
 _NUMBER = count()
+_WALLS = (slice(3, 28), slice(1, 12)), (slice(3, 28), slice(50, 63))  # as pictures.WALLS, in these small ones
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,19 @@ class Looks:
         """Seconds between two pictures, at worst."""
         return float(np.diff(self.times).max())
 
+    def after(self, time: float) -> Looks:
+        """Those that came after a time."""
+        return Looks(self.times[self.times > time], self.looks[self.times > time], time)
+
+    def gap_after(self, time: float) -> float:
+        """Seconds without a picture, at worst, from the last one before a time on."""
+        return float(np.diff(self.times[max(np.searchsorted(self.times, time) - 1, 0) :]).max())
+
+    @property
+    def behind(self) -> NDArray[np.float64]:
+        """For each picture, how bright the brighter one of the walls beside the person is, 0..255."""
+        return np.max([self.looks[:, rows, columns].mean(axis=(1, 2)) for rows, columns in _WALLS], axis=0)
+
     def first_live(self, after: float | None = None) -> float:
         """Seconds from a time, else from the reader's start, to the next live picture."""
         return self._first(~self.cards, after)
@@ -49,10 +63,14 @@ class Looks:
 
 
 @contextmanager
-def watching(guest: Guest, *, seconds: float) -> Iterator[Callable[[], Looks]]:
-    """A reader that streams for so long; the block waits for its end. Call what it gives after the block."""
+def watching(guest: Guest, *, seconds: float, patience: float = 5) -> Iterator[Callable[[], Looks]]:
+    """A reader that streams for so long; the block waits for its end. Call what it gives after the block.
+
+    It fails when nothing came for ``patience`` seconds.
+    """
     name = f"watch{next(_NUMBER)}"
-    job = guest.start(f"python3 /share/inside/watch.py /dev/video10 {seconds} /share/{name}", user="desk")
+    watch = f"python3 /share/inside/watch.py /dev/video10 {seconds} {patience} /share/{name}"
+    job = guest.start(watch, user="desk")
     yield lambda: _load(guest, name)
     done = guest.finish(job, timeout=seconds + 30)
     assert done.status == 0, f"the reader failed: {done.output}"

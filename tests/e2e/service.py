@@ -67,6 +67,10 @@ class Service:
         """Wait until status says so."""
         self.guest.wait_for(f'{self._program} status --json | grep -E \'"state": *"{state}"\'', timeout=timeout)
 
+    def opened(self, node: str) -> bool:
+        """Whether the service has a device open."""
+        return node in self.guest.run(f"ls -l /proc/$(systemctl show -P MainPID {self.unit})/fd")
+
     @property
     def _program(self) -> str:
         return f"bgcam --instance {self.instance}" if self.instance else "bgcam"

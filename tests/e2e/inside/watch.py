@@ -1,6 +1,7 @@
 """Read the virtual camera for a while; save when each frame came and what it looked like, small.
 
-watch.py DEVICE SECONDS FILE    writes FILE.npz: "times" and "started" (monotonic, s) and "looks" (frames, 36, 64), luma
+watch.py DEVICE SECONDS PATIENCE FILE    fails when no frame comes for PATIENCE seconds; writes FILE.npz:
+                                         "times" and "started" (monotonic, s) and "looks" (frames, 36, 64), luma
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from v4l2 import Plane, frames
 ROWS, COLUMNS = 36, 64
 
 
-def main(device: str, seconds: str, file: str) -> None:
+def main(device: str, seconds: str, patience: str, file: str) -> None:
     """Save under another name first: who waits for the file finds it whole."""
     times, looks, started = [], [], monotonic()
-    for time, luma in frames(device, float(seconds)):
+    for time, luma in frames(device, float(seconds), timeout=float(patience)):
         times.append(time)
         looks.append(small(luma))
     np.savez(f"{file}.new.npz", times=times, looks=looks, started=started)
