@@ -269,6 +269,8 @@ class LiveLoop:
         return True
 
     def _put(self, frame: Frame, *, live: bool = False) -> None:
+        if not live:
+            frame.captured_ns = time.monotonic_ns()  # a card is of the time when it is shown
         self.shown, self._live = frame, live
         self._outputs.write(frame)
         self.looks.shown(frame, live=live)

@@ -129,7 +129,11 @@ class Outputs:
                 stack.callback(slot.close)
 
     def write(self, frame: Frame) -> None:
-        """Write to every output that is open or can be opened now; never raises a BgcamError."""
+        """Write to every output that is open or can be opened now; never raises a BgcamError.
+
+        A frame without a time is of now.
+        """
+        frame.captured_ns = frame.captured_ns or time.monotonic_ns()
         for slot in self._slots:
             slot.write(frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -167,3 +168,18 @@ def test_when_the_last_viewer_has_quit_all_is_over() -> None:
         window.keys = [Command.QUIT]
         outputs.commands()
         assert outputs.ended
+
+
+def test_a_picture_without_a_time_is_of_now_so_that_a_recording_begins_with_it() -> None:
+    seen: list[int] = []
+
+    class Clock(Recorder):
+        def write(self, frame: Frame) -> None:
+            seen.append(frame.captured_ns)
+
+    before = time.monotonic_ns()
+    with Outputs([OutputPlan("clock", Clock)]) as outputs:
+        outputs.write(Frame((), PixelFormat.I420, Size(2, 2)))
+        outputs.write(Frame((), PixelFormat.I420, Size(2, 2), captured_ns=7))
+    assert before <= seen[0] <= time.monotonic_ns()
+    assert seen[1] == 7
