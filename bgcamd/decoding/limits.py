@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import resource
 import signal
+from pathlib import Path
 
 from bgcamd.decoding import seccomp
 
@@ -24,6 +26,8 @@ def confine(parent: int) -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         raise SystemExit("bgcamd has ended")
+    with contextlib.suppress(OSError):  # where memory ends, this ends before anything else
+        Path("/proc/self/oom_score_adj").write_text("500")
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 2)  # files shall not write the daemon's log
     for what, most in ((resource.RLIMIT_AS, MEMORY), (resource.RLIMIT_NOFILE, _FILES)):

@@ -68,11 +68,13 @@ def test_it_has_no_files_no_network_no_programs_and_no_power_over_others(tmp_pat
         assert raw is not None
         told = json.loads(raw)
         status = Path(f"/proc/{confined._process.pid}/status").read_text()
+        first_to_go = Path(f"/proc/{confined._process.pid}/oom_score_adj").read_text()
     assert told.pop("thread") == 1
     assert told.pop("memory") == 1
     assert set(told.values()) == {1}, told  # EPERM
     assert "NoNewPrivs:\t1" in status
     assert "Seccomp:\t2" in status
+    assert int(first_to_go) >= 500
 
 
 def test_it_does_not_start_where_the_daemon_has_ended_meanwhile() -> None:
