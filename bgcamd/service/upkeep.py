@@ -88,8 +88,9 @@ class Upkeep:
             _log.error("%s", failed[1])
             try:
                 self._holder.exchange(model, self._rescue(model, failed[1]))
-            except BgcamError as error:  # the picture stays hidden; the next frame that fails tries again
-                _log.error("%s can't go on without the GPU: %s", model.name, error)
+            except Exception as error:  # the picture stays hidden; the next frame that fails tries again
+                unknown = not isinstance(error, BgcamError)
+                _log.error("%s can't go on without the GPU: %s", model.name, error, exc_info=unknown)
         self._failed = None
 
     def _improve(self) -> None:
@@ -105,9 +106,10 @@ class Upkeep:
             self.progress = ""
         except _EndedError:
             self.progress = ""
-        except BgcamError as error:
-            _log.warning("%s stays where it is: %s", model.name, error)
-            self.progress = str(error)
+        except Exception as error:
+            unknown = not isinstance(error, BgcamError)
+            _log.warning("%s stays where it is: %s", model.name, error, exc_info=unknown)
+            self.progress = f"an internal error: {error!r}" if unknown else str(error)
 
     def _tell(self, progress: str) -> None:
         if self._ended or self._failed is not None or self._holder.model is not self._tried:

@@ -107,6 +107,14 @@ def _gpu_lost(house: House) -> None:
     once(house, house.engine, "infer", DeviceError("the GPU has fallen off the bus"))
 
 
+def _gpu_lost_in_need(house: House) -> None:
+    def fails(matte: Matte) -> Matte:
+        raise DeviceError("the GPU has fallen off the bus")
+
+    once(house, house.networks, "rescue", MemoryError())
+    house.engine.changes = fails
+
+
 def _unplug(house: House) -> None:
     house.camera.unplug()
 
@@ -204,6 +212,7 @@ ENGINE = (
     Fault("its answer is nobody", "alpha of 0", _wrong(Wrong.EMPTY), _right, state="live", sees="background"),
     Fault("the network hangs", "infer does not return", _wrong(Wrong.STALL), _right, said="does not answer"),
     Fault("the GPU is lost", "DeviceError from infer", _gpu_lost, once=True),
+    Fault("… and there is no memory to go on without it", "MemoryError from its rescue", _gpu_lost_in_need, once=True),
 )
 MEMORY = (
     *map(_no_memory, ("take", "moved", "shrink", "infer", "refine", "planes_at", "compose", "give")),
