@@ -82,7 +82,7 @@ def check_state(machine: Machine) -> Iterator[Finding]:
 
 def _scene(file: Path) -> Iterator[Finding]:
     """What was live last, as far as a file that is ours to read tells."""
-    if not (file.is_file() and os.access(file, os.R_OK)):
+    if not (os.access(file, os.R_OK) and file.is_file()):
         return
     _, trouble = load(file)
     if trouble:

@@ -13,7 +13,10 @@ from bgcamd.doctor.machine import Machine
 from bgcamd.video.v4l2.devices import Device
 from bgcamd.video.v4l2.readers import StreamEvents
 
-_LISTENERS = {"pipewire", "wireplumber"}  # which open what they find, and write nothing
+_BYSTANDERS = {
+    *("pipewire", "wireplumber"),  # which open what they find, and write nothing
+    "systemd",  # which keeps our device open over a restart
+}
 
 
 class Control(ctypes.Structure):
@@ -66,9 +69,9 @@ def writes(machine: Machine, device: Device) -> bool:
 
 
 def is_ours(machine: Machine, holder: Holder) -> bool:
-    """Whether a program is bgcamd, or only listens for devices."""
+    """Whether a program is bgcamd, or neither writes nor shows anything."""
     known = {str(machine.daemon.pid), machine.unit["MainPID"]}
-    return holder.program == "bgcamd" or str(holder.pid) in known or holder.program in _LISTENERS
+    return holder.program == "bgcamd" or str(holder.pid) in known or holder.program in _BYSTANDERS
 
 
 def _writer(machine: Machine, device: Device) -> Writer:

@@ -42,6 +42,7 @@ class TestVirtual:
     ) -> None:
         loopback.held = True
         loopback.read_by(1)
+        machine.start(1, "systemd", "/dev/video10")  # it keeps it open, and is no app
         machine.start(42, "zoom", "/dev/video10")
         answering(**OURS)
         writer = found(check_virtual(machine))["virtual.writer"]
