@@ -240,8 +240,8 @@ CAMERA = (
           said="damaged", format=PixelFormat.MJPG),
     Fault("JPEG of another size", "64x48", _spoil(_jpeg_of_another_size), _whole, state="waiting", said="damaged",
           format=PixelFormat.MJPG),
-    Fault("JPEG cut off", "its first half", _spoil(lambda data: data[: len(data) // 2]), _whole, state="live",
-          sees="something", format=PixelFormat.MJPG),
+    Fault("JPEG cut off", "its first half", _spoil(lambda data: data[: len(data) // 2]), _whole, state="waiting",
+          said="damaged", format=PixelFormat.MJPG),
 )  # fmt: skip
 OUTPUT = (
     Fault("virtual camera gone", "ENODEV", _module_unloaded, _module_loaded, state="live", said="no virtual camera",

@@ -77,13 +77,12 @@ def told(fault: Fault, frames: Sequence[int | None], traces: int) -> str:
     known = [count for count in frames if count is not None]
     if known:
         return f"the card, {span(known)} frames later" if any(known) else "the card, in the same frame"
-    return {"background": "the background alone", "nothing": "no picture, or the last", "live": "no difference",
-            "something": "what there was of it"}[fault.sees]  # fmt: skip
+    return {"background": "the background alone", "nothing": "the last picture", "live": "no difference"}[fault.sees]
 
 
 def span(values: Sequence[float]) -> str:
     """The least and the most."""
-    least, most = (f"{value:.2g}" if isinstance(value, float) else str(value) for value in (min(values), max(values)))
+    least, most = (f"{value:.2f}" if isinstance(value, float) else str(value) for value in (min(values), max(values)))
     return least if least == most else f"{least}–{most}"
 
 
