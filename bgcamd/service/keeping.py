@@ -63,8 +63,9 @@ class Keeping:
         return systemd.store_fd(_name(node), fd)
 
     def forget(self, node: str) -> None:
-        """Leave it no more."""
+        """Leave it no more; when this returns, systemd has closed it."""
         systemd.forget_fd(_name(node))
+        systemd.was_heard()
 
     def keep_card(self, *planes: Plane) -> None:
         """Leave what the next run is to show first, as the devices take it."""
@@ -85,6 +86,7 @@ class Keeping:
     def _drop(self, name: str, fd: int) -> None:
         os.close(fd)
         systemd.forget_fd(name)
+        systemd.was_heard()
 
     def _show(self) -> None:
         while not self._taken.is_set():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import select
 import socket
 import stat
 import sys
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 _log = logging.getLogger(__name__)
 _FIRST_FD = 3
+_HEARD_S = 2.0
 _JOURNAL_LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
@@ -75,8 +77,19 @@ def store_fd(name: str, fd: int) -> bool:
 
 
 def forget_fd(name: str) -> bool:
-    """Let systemd close what it keeps under this name."""
+    """Let systemd close what it keeps under this name; see ``was_heard``."""
     return notify("FDSTOREREMOVE=1", f"FDNAME={name}")
+
+
+def was_heard() -> bool:
+    """Wait until systemd has done what it was told so far: then it closes a pipe (sd_notify_barrier(3))."""
+    ours, theirs = os.pipe()
+    try:
+        told = notify("BARRIER=1", fds=[theirs])
+        os.close(theirs)
+        return told and bool(select.select([ours], [], [], _HEARD_S)[0])
+    finally:
+        os.close(ours)
 
 
 def log_handler() -> logging.Handler:

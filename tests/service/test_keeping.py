@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,31 +24,39 @@ class Store:
         self.kept: dict[str, int] = {}
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._sock.bind(str(path))
+        self._thread = threading.Thread(target=self._hear)
+        self._thread.start()
 
     def hand_over(self) -> dict[str, int]:
         """Duplicates of what is kept, after what was said so far."""
-        self._sock.setblocking(False)
-        while True:
-            try:
-                message, fds, _, _ = socket.recv_fds(self._sock, 4096, 4)
-            except BlockingIOError:
-                return {name: os.dup(fd) for name, fd in self.kept.items()}
-            said = dict(line.split("=") for line in message.decode().split("\n"))
-            if "FDSTORE" in said:
-                self.kept[said["FDNAME"]] = fds[0]
-            elif said["FDNAME"] in self.kept:
-                os.close(self.kept.pop(said["FDNAME"]))
+        assert systemd.was_heard()
+        return {name: os.dup(fd) for name, fd in self.kept.items()}
 
     def close(self) -> None:
+        systemd.notify("END=1")
+        self._thread.join()
         self._sock.close()
         for fd in self.kept.values():
             os.close(fd)
 
+    def _hear(self) -> None:
+        while True:
+            message, fds, _, _ = socket.recv_fds(self._sock, 4096, 4)
+            said = dict(line.split("=") for line in message.decode().split("\n"))
+            if "END" in said:
+                return
+            if "FDSTORE" in said:
+                self.kept[said["FDNAME"]] = fds.pop()
+            elif said.get("FDNAME") in self.kept:
+                fds.append(self.kept.pop(said["FDNAME"]))
+            for fd in fds:
+                os.close(fd)
+
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    store = Store(tmp_path / "notify")
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    store = Store(tmp_path / "notify")
     monkeypatch.setattr(systemd, "stored_fds", store.hand_over)
     yield store
     store.close()

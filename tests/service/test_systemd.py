@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,8 +115,18 @@ class TestNotify:
         assert message.decode().split("\n") == ["FDSTORE=1", "FDNAME=loopback", "FDPOLL=0"]
         with os.fdopen(fds[0], "rb") as kept:
             assert os.pread(kept.fileno(), 99, 0) == b"the device"
-        assert systemd.forget_fd("loopback")
+
+    def test_waits_until_what_was_kept_is_closed(self, way: str, manager: Systemd) -> None:
+        systemd.forget_fd("loopback")
+        asked = threading.Thread(target=systemd.was_heard)
+        asked.start()
         assert manager.hears() == ["FDSTOREREMOVE=1", "FDNAME=loopback"]
+        message, fds, _, _ = socket.recv_fds(manager.sock, 4096, 1)
+        assert message == b"BARRIER=1"
+        assert asked.is_alive()
+        os.close(fds[0])
+        asked.join(30)
+        assert not asked.is_alive()
 
     def test_outside_systemd_does_nothing(self, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NOTIFY_SOCKET", raising=False)

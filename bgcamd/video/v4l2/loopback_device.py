@@ -28,7 +28,7 @@ class Keeper(Protocol):
         """Keep a duplicate for the next run; whether it will."""
 
     def forget(self, node: str, /) -> None:
-        """Keep it no more."""
+        """Keep it no more: when this returns, the duplicate is closed."""
 
 
 class Nobody(Keeper):
@@ -79,10 +79,13 @@ class LoopbackDevice:
         self.node = device if device.startswith("/") else find_or_make_loopback(device, kernel)
         self.bytes = size.width * size.height * _BITS[format] // 8
         self._kernel, self._keeper = kernel, keeper
-        self._streaming, self._kept = False, False
+        wanted = self._pix_format(size, format)
+        left = self._left(wanted)
+        self._streaming = self._kept = left is not None
         with ExitStack() as undo:
-            self._open(undo)
-            self._set_format(size, format)
+            self._open(undo, left)
+            if left is None:
+                self._set_format(wanted)
             self._set_rate(fps)
             self._undo = undo.pop_all()
         self._kept = self._kept or keeper.keep(self.node, self._fd)
@@ -114,11 +117,22 @@ class LoopbackDevice:
             self._keeper.forget(self.node)
             self._kept = False
 
-    def _open(self, undo: ExitStack) -> None:
-        left = self._keeper.take(self.node)
+    def _left(self, wanted: vd.PixFormat) -> int | None:
+        """The device as the last run left it, if in the format that is wanted: it has that one until it is closed."""
+        fd = self._keeper.take(self.node)
+        if fd is None:
+            return None
+        with suppress(OSError):
+            if _fits(ioctls.get_format(self._kernel, fd, vd.OUTPUT), wanted):
+                return fd
+            ioctls.stream_off(self._kernel, fd, vd.OUTPUT)
+        self._kernel.close(fd)
+        self._keeper.forget(self.node)
+        return None
+
+    def _open(self, undo: ExitStack, left: int | None) -> None:
         try:
             self._fd = self._kernel.open(self.node, os.O_RDWR) if left is None else left
-            self._streaming = self._kept = left is not None
             undo.callback(self._kernel.close, self._fd)
             undo.callback(self._stop)
             undo.push(lambda kind, *_: self._lost() if kind else None)
@@ -131,24 +145,22 @@ class LoopbackDevice:
                 f"{self.node} is a camera, not a virtual one", "leave --output out, to have ours found by its name"
             )
 
-    def _set_format(self, size: Size, format: PixelFormat) -> None:  # noqa: A002
-        line = size.width * (2 if format is PixelFormat.YUYV else 1)
-        wanted = vd.PixFormat(
+    def _pix_format(self, size: Size, format: PixelFormat) -> vd.PixFormat:  # noqa: A002
+        return vd.PixFormat(
             width=size.width,
             height=size.height,
             pixelformat=ioctls.fourcc(format.value),
             field=vd.FIELD_NONE,
-            bytesperline=line,
+            bytesperline=size.width * (2 if format is PixelFormat.YUYV else 1),
             sizeimage=self.bytes,
             colorspace=vd.COLORSPACE_SRGB,
             priv=vd.PIX_FMT_PRIV_MAGIC,
             ycbcr_enc=vd.YCBCR_ENC_601,
             quantization=vd.QUANTIZATION_LIM_RANGE,
         )
+
+    def _set_format(self, wanted: vd.PixFormat) -> None:
         try:
-            if self._streaming and _fits(ioctls.get_format(self._kernel, self._fd, vd.OUTPUT), wanted):
-                return  # as the last run left it; while it streams it can't be set
-            self._end_stream()
             answer = ioctls.set_format(self._kernel, self._fd, vd.OUTPUT, wanted)
         except OSError as error:
             raise loopback_error(error, self.node, f"set the format {_told(wanted)}") from error
@@ -166,13 +178,8 @@ class LoopbackDevice:
             raise loopback_error(error, self.node, f"set the rate of {fps:g} frames per second") from error
 
     def _stop(self) -> None:
-        if not self._kept:
-            self._end_stream()
-
-    def _end_stream(self) -> None:
         """Release 0.13 counts its writers, and counts none down on close alone."""
-        if self._streaming:
-            self._streaming = False
+        if self._streaming and not self._kept:
             with suppress(OSError):  # a device that is gone streams no more
                 ioctls.stream_off(self._kernel, self._fd, vd.OUTPUT)
 
