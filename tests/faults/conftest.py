@@ -40,3 +40,11 @@ def house(begin: Begin) -> House:
     house = begin()
     house.live()
     return house
+
+
+@pytest.fixture
+def patient(begin: Begin) -> House:
+    """The same at the usual pace, for tests in which a busy machine must not look like a fault."""
+    house = begin(pace=1)
+    house.live()
+    return house

@@ -61,7 +61,8 @@ def endured(house: House, fault: Fault) -> tuple[int | None, float, str]:
         frames = house.written[card].number - (number if house.struck_at is None else house.struck_at)
     if not fault.once:
         time.sleep(LASTS_S)
-    state = "live" if fault.once else str(house.status()["state"])
+    briefly = "live" if frames is None else "hidden, for that frame"
+    state = briefly if fault.once else str(house.status()["state"])
     mended, place = time.perf_counter(), start if fault.once else len(house.written)
     if fault.once and frames is not None:
         place = house.see(lambda seen: seen.card, start)

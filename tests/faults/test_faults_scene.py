@@ -117,13 +117,13 @@ def test_a_frozen_room_gives_way_to_a_card_when_the_scene_hides_it(kept: House) 
     assert kept.traces(start) == []
 
 
-def test_what_is_frozen_is_one_whole_picture_that_viewers_saw(house: House) -> None:
+def test_what_is_frozen_is_one_whole_picture_that_viewers_saw(patient: House) -> None:
     for _ in range(5):
-        start = house.live()
-        house.ask("Pause", freeze=True)
-        frozen = house.see(lambda _: True)
-        assert house.written[frozen].data in {each.data for each in house.written[start:frozen]}
-        house.ask("Resume")
+        start = patient.live()
+        patient.ask("Pause", freeze=True)
+        frozen = patient.see(lambda _: True)
+        assert patient.written[frozen].data in {each.data for each in patient.written[start:frozen]}
+        patient.ask("Resume")
 
 
 def test_a_freeze_while_the_network_hangs_is_a_card(house: House) -> None:
@@ -136,18 +136,18 @@ def test_a_freeze_while_the_network_hangs_is_a_card(house: House) -> None:
 
 @pytest.mark.parametrize("parameters", [{}, {"text": "Back soon"}, {"freeze": True}])
 def test_after_a_pause_is_answered_nobody_new_is_seen_and_the_camera_is_off(
-    house: House, parameters: dict[str, Any]
+    patient: House, parameters: dict[str, Any]
 ) -> None:
     for _ in range(3):
-        house.ask("Pause", **parameters)
-        start = len(house.written)
-        while house.camera.streaming:
+        patient.ask("Pause", **parameters)
+        start = len(patient.written)
+        while patient.camera.streaming:
             threading.Event().wait(0.005)
-        place = house.see(lambda _: True)
-        assert len({each.data for each in house.written[start - 1 :]}) == 1
-        assert house.written[place].live == ("freeze" in parameters)
-        house.ask("Resume")
-        house.live()
+        place = patient.see(lambda _: True)
+        assert len({each.data for each in patient.written[start - 1 :]}) == 1
+        assert patient.written[place].live == ("freeze" in parameters)
+        patient.ask("Resume")
+        patient.live()
 
 
 def test_a_paused_house_does_not_move_whatever_goes_wrong_in_it(house: House) -> None:
@@ -278,17 +278,17 @@ def test_a_clip_that_is_damaged_while_it_plays_stands_still_and_that_is_said(hou
     assert house.status()["problems"] == []
 
 
-def test_a_model_whose_file_vanishes_during_the_swap_leaves_the_one_that_runs(house: House) -> None:
-    house.networks.vanished = True
+def test_a_model_whose_file_vanishes_during_the_swap_leaves_the_one_that_runs(patient: House) -> None:
+    patient.networks.vanished = True
     with pytest.raises(BgcamError, match="not there"):
-        house.ask("Set", model="second")
-    house.live()
-    house.networks.vanished = False
-    start = len(house.written)
-    house.ask("Set", model="second")
-    house.live()
-    assert house.status()["model"] == "second"
-    assert not any(each.card for each in house.written[start:])
+        patient.ask("Set", model="second")
+    patient.live()
+    patient.networks.vanished = False
+    start = len(patient.written)
+    patient.ask("Set", model="second")
+    patient.live()
+    assert patient.status()["model"] == "second"
+    assert not any(each.card for each in patient.written[start:])
 
 
 def test_a_snapshot_shows_what_viewers_see_and_no_more(house: House) -> None:

@@ -27,17 +27,17 @@ def person_aside(seen: Written) -> bool:
     return bool(seen.planes[0][60:90, 24:40].mean() > 200)
 
 
-def test_a_wall_clock_that_jumps_changes_nothing(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wall_clock_that_jumps_changes_nothing(patient: House, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = random.Random(0)
-    start = house.live()
+    start = patient.live()
     monkeypatch.setattr(time, "time", lambda: rng.uniform(0, 4e9))
     for _ in range(30):
-        house.live()
-    assert not any(each.card for each in house.written[start:])
-    house.camera.unplug()
-    house.card()
-    house.replug()
-    house.live()
+        patient.live()
+    assert not any(each.card for each in patient.written[start:])
+    patient.camera.unplug()
+    patient.card()
+    patient.replug()
+    patient.live()
 
 
 def test_after_an_hour_without_a_frame_the_next_is_seen_as_what_it_is(
@@ -94,10 +94,10 @@ def test_who_jumps_takes_the_mask_along(begin: Begin, quality: Quality) -> None:
         house.see(lambda _: True)
 
 
-def test_the_card_comes_after_two_seconds_of_a_hang_and_until_then_the_last_picture_stays(house: House) -> None:
-    last = house.live()
-    hanging = house.engine
+def test_the_card_comes_after_two_seconds_of_a_hang_and_until_then_the_last_picture_stays(patient: House) -> None:
+    last = patient.live()
+    hanging = patient.engine
     hanging.fault = Wrong.STALL
-    place = house.see(lambda seen: seen.card, last)
+    place = patient.see(lambda seen: seen.card, last)
     assert place == hanging.failed_at
-    assert house.written[place - 1].live
+    assert patient.written[place - 1].live
