@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from importlib import import_module
 from importlib.util import find_spec
+from socket import gethostname
 from typing import Any
 
 from bgcamd.errors import UsageError
@@ -35,7 +36,8 @@ def given_at(address: object) -> str:
     """Where a person gives this camera its picture, in a line; "" where nobody has to."""
     match address:
         case Served("webrtc", host, port, name):
-            return f"open http://{bracketed(host)}:{port}/{_secret()}/{name} in a browser"
+            named = gethostname() if host in ("0.0.0.0", "::") else bracketed(host)  # noqa: S104 - nothing is bound
+            return f"open http://{named}:{port}/{_secret()}/{name} in a browser"
         case _:
             return ""
 
