@@ -11,6 +11,7 @@ where that has grown since the first time.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import os
@@ -25,8 +26,8 @@ from measuring import held, resident_mb, show
 from soak_house import House
 from soak_visitors import Hand, Looker, User, visited
 
-SLACK_OBJECTS = 2000
-"""So many Python objects may be more than after the first tenth; of descriptors and threads, none."""
+SLACK = {"descriptors": 1, "threads": 0, "processes": 1, "Python objects": 2000, "heap MB": 2.0}
+"""What may be more than after the first tenth, besides RSS: a decoder may be there that waits for its first file."""
 _PARTS = 10
 
 
@@ -48,25 +49,49 @@ class Complaints(logging.Handler):
 
 
 class Record:
-    """What the process held at each tenth."""
+    """What the process held at each tenth, by name."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, float, int, int, int]] = []
+        self.rows: list[dict[str, float]] = []
 
     def take(self, frames: int) -> None:
         """One more; what only waits for the garbage collector is no leak."""
         gc.collect()
         fds, threads = held()
-        self.rows.append((frames, resident_mb(), fds, threads, len(gc.get_objects())))
+        children = "".join(each.read_text() for each in Path("/proc/self/task").glob("*/children"))
+        self.rows.append(
+            {
+                "frames": frames,
+                "RSS MB": resident_mb(),
+                "heap MB": _heap_mb(),
+                "descriptors": fds,
+                "threads": threads,
+                "processes": len(children.split()),
+                "Python objects": len(gc.get_objects()),
+            }
+        )
 
     def grown(self, slack_mb: float) -> list[str]:
         """What has grown beyond its slack since the first."""
-        _, mb, fds, threads, objects = self.rows[0]
-        allowed = {"RSS": mb + slack_mb, "descriptors": fds, "threads": threads, "objects": objects + SLACK_OBJECTS}
-        most = {name: max(row[column] for row in self.rows) for column, name in enumerate(allowed, 1)}
-        return [
-            f"{name}: {most[name]:.0f}, at most {limit:.0f}" for name, limit in allowed.items() if most[name] > limit
-        ]
+        slack = {"RSS MB": slack_mb, **SLACK}
+        limits = {name: self.rows[0][name] + more for name, more in slack.items()}
+        most = {name: max(row[name] for row in self.rows) for name in slack}
+        return [f"{name}: {most[name]:.1f}, at most {limits[name]:.1f}" for name in slack if most[name] > limits[name]]
+
+
+class _Mallinfo2(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_size_t) for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks")),
+        *((name, ctypes.c_size_t) for name in ("uordblks", "fordblks", "keepcost")),
+    ]
+
+
+def _heap_mb() -> float:
+    """What malloc has given out (mallinfo2(3)): only leaks let it grow; RSS grows by gaps in between, too."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = _Mallinfo2
+    found = mallinfo2()
+    return float(found.uordblks + found.hblkhd) / 1e6
 
 
 @click.command()
@@ -100,7 +125,7 @@ def main(frames: int, rest_s: float, slack_mb: float, seed: int) -> None:
                     visited(visitors, lambda goal=part * frames // _PARTS: house.frames >= goal)
                     house.calm()
                     record.take(house.frames)
-                    click.echo(f"  {part * 100 // _PARTS:>3} %  {record.rows[-1]}", err=True)
+                    click.echo(f"  {part * 100 // _PARTS:>3} %  {record.rows[-1]['RSS MB']:.1f} MB", err=True)
             except BaseException as error:
                 failures.append(error)
             finally:
@@ -111,12 +136,8 @@ def main(frames: int, rest_s: float, slack_mb: float, seed: int) -> None:
         house.run()
         driver.join()
         left = house.kernel.descriptors
-    table = [(f"{frames:,}", f"{mb:.1f}", fds, threads, objects) for frames, mb, fds, threads, objects in record.rows]
-    show(
-        f"what the process holds, of {time.monotonic() - began:.0f} s",
-        ("frames", "RSS MB", "fds", "threads", "Python objects"),
-        table,
-    )
+    table = [[f"{value:,.1f}" if "MB" in name else f"{value:,}" for name, value in row.items()] for row in record.rows]
+    show(f"what the process holds, of {time.monotonic() - began:.0f} s", list(record.rows[0]) if table else (), table)
     click.echo(
         f"\n{sum(visitor.done for visitor in visitors)} deeds: "
         + ", ".join(f"{type(each).__name__} {each.done}" for each in visitors)
