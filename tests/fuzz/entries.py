@@ -15,6 +15,7 @@ from pathlib import Path
 from control_entry import Control
 from page_entry import Page
 
+from bgcamd.decoding.order import answer_from, answered
 from bgcamd.errors import ModelError, SettingsError, UsageError
 from bgcamd.matting.manifest import read_manifest
 from bgcamd.paths import shipped
@@ -24,6 +25,7 @@ from bgcamd.service.state import Saved, load, save
 from bgcamd.settings import load_settings
 from bgcamd.video.address import parse_camera, parse_output
 from bgcamd.video.stream.rtsp_message import LONGEST_BODY, Incoming, Interleaved, MessageError
+from bgcamd.video.stream.rtsp_transport import wanted
 from bgcamd.video.webrtc.offer import codec_of, offer_of
 from bgcamd.web.answers import Request
 
@@ -54,6 +56,7 @@ def entries(folder: Path) -> Iterator[dict[str, Entry]]:
             "address": Entry(address, _ADDRESSES, _ADDRESS_WORDS, 256),
             "rtsp": Entry(rtsp, _RTSP, ("RTSP/1.0", "CSeq: 1", "Content-Length: 4", "\r\n", "SETUP", "Transport:")),
             "page": Entry(page.request, page.SEEDS, page.WORDS),
+            "decoder": Entry(decoder, (answered({"kind": "picture"}), answered({"error": "no", "hint": "\n"}))),
             "offer": Entry(
                 offer, (json.dumps({"type": "offer", "sdp": _OFFER}).encode(),), ("a=", "m=video ", "\\r\\n")
             ),
@@ -189,7 +192,10 @@ def _messages(pieces: list[bytes]) -> list[object]:
         try:
             while (message := incoming.next()) is not None:
                 found.append(message)
-                if not isinstance(message, Interleaved) and len(message.body) > LONGEST_BODY:
+                if isinstance(message, Interleaved):
+                    continue
+                wanted(message.headers.get("transport", ""))
+                if len(message.body) > LONGEST_BODY:
                     raise AssertionError("a long body")
         except MessageError as error:
             return [*found, error.status]
@@ -197,14 +203,24 @@ def _messages(pieces: list[bytes]) -> list[object]:
 
 
 _OPTIONS = b"OPTIONS rtsp://h/o RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+_SETUP = (
+    b"SETUP rtsp://h/o/t RTSP/1.0\r\nCSeq: 2\r\nTransport: RTP/AVP/TCP;interleaved=0-1,RTP/AVP;client_port=5000\r\n\r\n"
+)
 _RTSP = (
-    b"\x03" + _OPTIONS + b"SETUP rtsp://h/o/t RTSP/1.0\r\nCSeq: 2\r\nTransport: RTP/AVP;unicast\r\n\r\n" + _OPTIONS,
+    b"\x03" + _OPTIONS + _SETUP + _OPTIONS,
     b"\x40SET_PARAMETER * RTSP/1.0\r\nCSeq: 3\r\nContent-Length: 4\r\n\r\nabcd$\x01\x00\x03abc",
 )
 _OFFER = (
     "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 102\r\n"
     "a=candidate:1 1 udp 1 192.0.2.1 5000 typ host\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:102 H264/90000\r\n"
 )
+
+
+def decoder(data: bytes) -> None:
+    """Whatever a decoder answers that a bad picture has taken over: plain texts, or it talks nonsense."""
+    with contextlib.suppress(ValueError):
+        if not all(text.isprintable() and len(text) <= 300 for text in answer_from(data).values()):
+            raise AssertionError(data)
 
 
 def offer(data: bytes) -> None:

@@ -19,7 +19,7 @@ import atheris
 import click
 
 KEPT = Path(__file__).resolve().parent.parent.parent / ".fuzz"
-_NAMES = ("wire", "calls", "scene", "names", "settings", "manifest", "address", "rtsp", "page", "offer")
+_NAMES = ("wire", "calls", "scene", "names", "settings", "manifest", "address", "rtsp", "page", "decoder", "offer")
 _SHARE = 5  # of the runs of "wire", what the others get
 _INSTRUMENTED = ["bgcamd", "http.server", "http.client", "email", "tomllib", "urllib.parse", "ipaddress"]
 

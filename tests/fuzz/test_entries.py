@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-NAMES = ("wire", "calls", "scene", "names", "settings", "manifest", "address", "rtsp", "page", "offer")
+NAMES = ("wire", "calls", "scene", "names", "settings", "manifest", "address", "rtsp", "page", "decoder", "offer")
 
 
 @pytest.fixture(scope="module")
