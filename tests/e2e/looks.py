@@ -26,8 +26,9 @@ class Looks:
     @property
     def cards(self) -> NDArray[np.bool_]:
         """For each picture, whether it was a card: most of a card is one dark colour."""
-        flat = self.looks.reshape(len(self.looks), -1)
-        return (np.abs(flat - np.median(flat, axis=1, keepdims=True)) < 8).mean(axis=1) > 0.6
+        flat = self.looks.reshape(len(self.looks), -1).astype(int)
+        usual = np.median(flat, axis=1, keepdims=True)
+        return ((np.abs(flat - usual) < 8).mean(axis=1) > 0.6) & (usual[:, 0] < 80)
 
     @property
     def longest_gap(self) -> float:
@@ -63,15 +64,20 @@ class Looks:
 
 
 @contextmanager
-def watching(guest: Guest, *, seconds: float, patience: float = 5) -> Iterator[Callable[[], Looks]]:
+def watching(
+    guest: Guest, *, seconds: float, patience: float = 5, to_the_end: bool = True
+) -> Iterator[Callable[[], Looks]]:
     """A reader that streams for so long; the block waits for its end. Call what it gives after the block.
 
-    It fails when nothing came for ``patience`` seconds.
+    It fails when nothing came for ``patience`` seconds. to_the_end: else it ends a second after the block.
     """
     name = f"watch{next(_NUMBER)}"
     watch = f"python3 /share/inside/watch.py /dev/video10 {seconds} {patience} /share/{name}"
     job = guest.start(watch, user="desk")
     yield lambda: _load(guest, name)
+    if not to_the_end:
+        guest.wait_for("sleep 1")
+        (guest.share / f"{name}.end").touch()
     done = guest.finish(job, timeout=seconds + 30)
     assert done.status == 0, f"the reader failed: {done.output}"
 

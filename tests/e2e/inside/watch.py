@@ -1,6 +1,7 @@
 """Read the virtual camera for a while; save when each frame came and what it looked like, small.
 
-watch.py DEVICE SECONDS PATIENCE FILE    fails when no frame comes for PATIENCE seconds; writes FILE.npz:
+watch.py DEVICE SECONDS PATIENCE FILE    for at most so long, or until FILE.end is there, which the next frame tells;
+                                         fails when no frame comes for PATIENCE seconds; writes FILE.npz:
                                          "times" and "started" (monotonic, s) and "looks" (frames, 36, 64), luma
 """
 
@@ -22,6 +23,8 @@ def main(device: str, seconds: str, patience: str, file: str) -> None:
     for time, luma in frames(device, float(seconds), timeout=float(patience)):
         times.append(time)
         looks.append(small(luma))
+        if Path(f"{file}.end").exists():
+            break
     np.savez(f"{file}.new.npz", times=times, looks=looks, started=started)
     Path(f"{file}.new.npz").rename(f"{file}.npz")
 
