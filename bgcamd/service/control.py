@@ -202,13 +202,17 @@ class Control:
 
     def _save(self, scene: Scene) -> None:
         """A full disk is no reason to take back what is live; but the scene before, maybe the room, must not return."""
+        saved = Saved(scene, self._model, self._paused)
         with self._saving:
             try:
-                save(self._state_file, Saved(scene, self._model, self._paused))
-            except OutputError as error:
-                _log.warning("what is live will not outlive a restart: %s", error)
+                save(self._state_file, saved)
+            except OutputError:
                 with contextlib.suppress(OSError):
                     self._state_file.unlink()
+                try:
+                    save(self._state_file, saved)  # in the room that the old one took
+                except OutputError as error:
+                    _log.warning("what is live will not outlive a restart: %s", error)
 
     def _pause(
         self,
