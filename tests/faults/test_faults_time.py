@@ -71,7 +71,7 @@ def test_frames_from_before_a_suspend_that_the_driver_still_has_are_no_older_tha
     house.spoils = lambda data: aside(data, -32)
     house.filming = True
     place = house.see(person_aside, start)
-    assert place - start <= 4
+    assert place - start <= 6 + 2  # each once, and what was on its way; fewer where the loop was slower than we are
 
 
 @pytest.mark.parametrize("quality", ["low", "medium", "high"])
