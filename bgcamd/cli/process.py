@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import click
 import cv2
 
 from bgcamd.cli.options import engine_options, scene_options
-from bgcamd.errors import UsageError
+from bgcamd.errors import OutputError, UsageError
 from bgcamd.frame import Frame
 from bgcamd.matting.engines import Choice
 from bgcamd.matting.manifest import find_manifest
@@ -77,24 +78,37 @@ def process(
     offered = [choice.background for choice in (*files_in(usual_folders(DEFAULT_INSTANCE, None)), *PLAIN[1:3])]
     job = Job(source, targets, scene, find_manifest(model), engine, threads, overwrite, offered)
     stopped = threading.Event()
-    _end_tidily(stopped, live=job.live)
-    job.run(stopped, _progress, lambda place: click.echo(place, err=True))
+    with _ended_by_signals(stopped, live=job.live):
+        job.run(stopped, _progress, lambda place: click.echo(place, err=True))
 
 
-def _end_tidily(stopped: threading.Event, *, live: bool) -> None:
-    """Let SIGTERM, and a terminal that closes, end the work as Ctrl-C does: nothing half-written stays.
+@contextmanager
+def _ended_by_signals(stopped: threading.Event, *, live: bool) -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and a terminal that closes end the work after the frame in hand; a second one does at once.
 
-    What has no end of its own is ended by the first signal, with all that was written until then.
+    Nothing half-written stays; what has no end of its own is complete then. An exception raised by the handler itself
+    might come up where Python only prints it, and the work would go on.
     """
+    came: list[int] = []
 
     def end(number: int, _: object) -> None:
-        if not live or stopped.is_set():
+        if came:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        came.append(number)
         stopped.set()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wishes
-            signal.signal(number, end)
+    ours = [n for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = [signal.signal(number, end) for number in ours]  # not what nohup has set
+    try:
+        yield
+    except OutputError:
+        if not came:
+            raise
+    finally:
+        for number, handler in zip(ours, before, strict=True):
+            signal.signal(number, handler)
+    if came and not live:
+        sys.exit(128 + came[0])
 
 
 def _progress(frames: Iterable[Frame], count: int | None) -> Iterator[Frame]:

@@ -81,6 +81,8 @@ class Job:
                 fan.write(studio.run(frame))
                 for command in fan.commands():
                     self._obey(command, studio, stopped)
+                if stopped.is_set():
+                    break
             if stopped.is_set() and not self.live and self.targets.files:
                 raise OutputError(f"{', '.join(self.targets.files)} not written: ended before the end of {reader.name}")
         if reader.damage:  # what could be read has been written; what could not is still an error

@@ -188,6 +188,24 @@ def test_several_outputs_get_the_same_frames_each_of_them_all(tmp_path: Path, cl
     assert is_before_blue(pixels(tmp_path / "frames" / "0007.png"), slack=16)
 
 
+def test_a_sequence_a_directory_and_a_clip_keep_their_number_and_their_order(tmp_path: Path) -> None:
+    shades = [20 * number + 10 for number in range(11)]  # 10 after 9, not after 1
+    (tmp_path / "in").mkdir()
+    for number, shade in enumerate(shades):
+        Image.new("RGB", (64, 48), (shade,) * 3).save(tmp_path / "in" / f"p{number}.png")
+
+    def seen(pattern: str) -> list[int]:
+        return [int(pixels(tmp_path / (pattern % number))[24, 32, 0]) for number in range(len(shades))]
+
+    bgcam("--keep", tmp_path / "in" / "p%d.png", tmp_path / "out.mp4", tmp_path / "s_%i.png", f"{tmp_path}/frames/")
+    bgcam("--keep", tmp_path / "out.mp4", tmp_path / "again_%02d.png")
+    bgcam("--keep", tmp_path / "in", f"{tmp_path}/stills/")
+    for pattern in ("s_%i.png", "frames/%04d.png", "again_%02d.png", "stills/p%d.png"):
+        assert np.abs(np.array(seen(pattern)) - shades).max() <= 3, pattern
+    assert len(frames(tmp_path / "out.mp4")) == len(list(tmp_path.glob("again_*"))) == len(shades)
+    assert len(list((tmp_path / "stills").iterdir())) == len(list((tmp_path / "frames").iterdir())) == len(shades)
+
+
 def test_one_output_that_can_not_be_written_leaves_none_of_the_others(tmp_path: Path, clip: Path) -> None:
     (tmp_path / "there.mp4").write_text("precious")
     bgcam("--blur", clip, tmp_path / "out.mp4", f"{tmp_path}/frames/", tmp_path / "there.mp4", code=73)
