@@ -231,7 +231,11 @@ class _Handler(BaseHTTPRequestHandler):
         return site == "same-origin" and origin.lower() == f"http://{self.headers['Host']}".lower()
 
     def _answer(self, route: Route, body: bytes) -> None:
-        query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True, max_num_fields=16))
+        try:
+            query = dict(parse_qsl(self.path.partition("?")[2], keep_blank_values=True, max_num_fields=16))
+        except ValueError:  # no page of ours sends as many
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
         try:
             client, host = plain(self.client_address[0]), plain(self.connection.getsockname()[0])
             answer = route.answer(Request(query, body, client, host))

@@ -118,6 +118,10 @@ def test_a_route_gets_the_query_and_the_address_that_was_asked(server: WebServer
         assert json.load(response) == {"query": {"a": "2", "b": ""}, "body": "", "at": "127.0.0.1"}
 
 
+def test_a_query_of_very_many_fields_is_refused(server: WebServer) -> None:
+    assert status(server, f"/{SECRET}/echo?{'&' * 16}") == 400
+
+
 @pytest.mark.parametrize("path", [f"/{SECRET}/", f"/{SECRET}/tape"])
 def test_head_gives_the_headers_only(server: WebServer, path: str) -> None:
     with asking(server, path, "HEAD") as response:
